@@ -1,0 +1,109 @@
+"""What a judgement asks of a loaded policy. image.py implements it; the core knows only this page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tidegate.model.condition import Cause, Field, Reading
+from tidegate.model.problem import Entry, EntryKey, Problem
+from tidegate.model.rule import Conventions, MemberListData, Rule
+from tidegate.model.words import ListKind
+
+
+class MemberList(Protocol):
+    """A list that can be asked. Look-ups are pure, bounded, and never raise."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> ListKind: ...
+    @property
+    def cause(self) -> Cause | None:
+        """Why it can't be asked; None where it can."""
+
+    def find(self, value: str, now: float) -> str | None:
+        """The item that covers `value` (normalised as its field's readings are), or None."""
+
+    def values(self, key: str, now: float) -> tuple[str, ...] | None:
+        """For a map: the values of exactly this key, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Which rules can concern a message, by the most selective necessary test of each (engine/index.py).
+
+    `exact[field][key]` are rule numbers under a look-up key of conditions/members.py; `lists[field]` are (list name,
+    rule numbers); `literals[field]` and `expressions[field]` are (source, rule numbers) for the field's pattern
+    databases (literals are casefolded regular expressions to scan the casefolded text with); `unkeyed` are always
+    candidates.
+    """
+
+    exact: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    lists: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
+    literals: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
+    expressions: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
+    prefixes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of `ip` keys: 32, 24, 128+64 …
+    unkeyed: tuple[int, ...] = ()
+
+
+class PolicySet(Protocol):
+    """One generation: immutable, shared by all messages that started with it."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def conventions(self) -> Conventions: ...
+    @property
+    def index(self) -> Index: ...
+    @property
+    def reads_body(self) -> bool: ...
+    @property
+    def per_recipient(self) -> tuple[int, ...]:
+        """The numbers of the rules that are judged at RCPT."""
+
+    @property
+    def shadows(self) -> frozenset[int]:
+        """The numbers of the rules in shadow."""
+
+    @property
+    def exempts(self) -> frozenset[int]:
+        """The numbers of the rules that exempt others."""
+
+    def __len__(self) -> int: ...
+    def rule(self, number: int) -> Rule: ...
+    def list(self, name: str) -> MemberList | None: ...
+    def matches(self, field: str, source: str, text: str) -> bool:
+        """Does the pattern `source` of a `matches` test on `field` match `text`? Linear time."""
+
+    def pattern_rules(self, field: str, text: str) -> Iterable[int]:
+        """A superset of the rules keyed by `index.literals` and `index.expressions` that `text` can concern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One policy file as read: its name, and its bytes or the reason why there are none."""
+
+    name: str
+    data: bytes = b""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the text came to: everything that can be in force, and everything that is wrong."""
+
+    rules: tuple[Rule, ...] = ()
+    lists: tuple[MemberListData, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    texts: Mapping[EntryKey, str] = field(default_factory=dict)  # the valid text of each entry that is in force
+    conventions: Conventions = field(default_factory=Conventions)
+
+
+ReadFile = Callable[[str], Source]  # a list file, by the path written in the policy
+FindField = Callable[[str], "Field | None"]
+ReadField = Callable[[str], Reading]
