@@ -1,0 +1,191 @@
+"""Starts and stops the filters that `make bench` compares, and reads what they cost.
+
+Each server is a `Server`: its name, its milter socket in both spellings, and its process tree. CPU is user and system
+time of the whole tree from /proc (10 ms ticks, so cells must be long enough); memory is RSS and PSS of each process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "bench" / "build"
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One process: bytes resident, and its proportional share."""
+
+    pid: int
+    rss: int
+    pss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running filter; `spec` is what the load client dials."""
+
+    name: str
+    spec: str
+    process: subprocess.Popen[bytes]
+
+    def pids(self) -> list[int]:
+        """The process and all its descendants."""
+        children: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                except OSError:
+                    continue  # ended between the listing and the look
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            queue += children.get(pid, [])
+        return found
+
+    def cpu(self) -> float:
+        """User and system seconds of the tree so far, waited-for children included."""
+        total = 0
+        for pid in self.pids():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            total += sum(int(fields[n]) for n in (11, 12, 13, 14))
+        return total / _TICK
+
+    def memory(self) -> list[Memory]:
+        """RSS and PSS of each process of the tree."""
+        rows = []
+        for pid in self.pids():
+            try:
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            except OSError:
+                continue
+            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines[1:] if ":" in line}
+            rows.append(Memory(pid, sizes.get("Rss", 0), sizes.get("Pss", 0)))
+        return rows
+
+    def stop(self) -> None:
+        """TERM, then KILL after five seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def _ready(spec: str, process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until `spec` accepts a connection. Raises RuntimeError where it never does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if spec.startswith("unix:"):
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.connect(spec[5:])
+                return
+            port, host = spec[5:].split("@")
+            with socket.create_connection((host, int(port))):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{spec} does not answer (exit status {process.poll()})")
+
+
+def launch(name: str, spec: str, command: Sequence[str | Path], seconds: float = 30) -> Server:
+    """Start `command` in a process group of its own and wait until it accepts connections."""
+    log = (BUILD / f"{name.replace(' ', '-')}.log").open("wb")
+    environment = dict(os.environ, PYTHONPATH=str(ROOT / "milter"))
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=log, stderr=log, start_new_session=True, env=environment, cwd=ROOT
+    )
+    try:
+        _ready(spec, process, seconds)
+    except RuntimeError:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Server(name, spec, process)
+
+
+def c_noop(folder: Path) -> Server:
+    """The C filter that answers every event."""
+    spec = f"unix:{folder}/noop.sock"
+    return launch("C no-op", spec, [BUILD / "noop", spec])
+
+
+def pymilter_noop(folder: Path) -> Server:
+    """pymilter's Milter.Base with every event answered."""
+    spec = f"unix:{folder}/pymilter.sock"
+    return launch("pymilter no-op", spec, [sys.executable, ROOT / "bench" / "pymilter_noop.py", spec])
+
+
+def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
+    """The daemon on `policies`, in force before it is handed out."""
+    state = folder / f"state-{name.replace(' ', '-')}"
+    state.mkdir()
+    sock = state / "t.sock"
+    settings = state / "tidegate.yaml"
+    settings.write_text(
+        f"listen: unix:{sock}\npolicies: {policies}\nstate: {state}\nworkers: {workers}\n"
+        f"log: {state}/decisions.log\nmetrics: off\n"
+    )
+    server = launch(name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if "generation" in status(settings):
+            return server
+        time.sleep(0.2)
+    server.stop()
+    raise RuntimeError(f"{name}: no policy in force after 60 s")
+
+
+def status(settings: Path) -> str:
+    """What `tidegate status --json` prints."""
+    command = [sys.executable, "-m", "tidegate", "status", "--config", str(settings), "--json"]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT / "milter"))
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout
+
+
+def rspamd(folder: Path) -> Server | None:
+    """Debian's rspamd with two multimap rules, two workers; None where it isn't installed."""
+    program = shutil.which("rspamd", path="/usr/bin:/usr/sbin")
+    if program is None:
+        return None
+    base = folder / "rspamd"
+    base.mkdir()
+    base.chmod(0o777)
+    (base / "from.map").write_text("blocked@corp.example\n")
+    (base / "subject.map").write_text("/codeword[0-9]+/i\n")
+    (base / "rspamd.conf").write_text(
+        f"""options {{ pidfile = "{base}/pid"; filters = ""; dns {{ nameserver = ["127.0.0.1"]; }} tempdir = "{base}";
+  cache_file = "{base}/cache"; url_tld = "/usr/share/rspamd/effective_tld_names.dat"; }}
+logging {{ type = "file"; filename = "{base}/log"; level = "silent"; }}
+worker "normal" {{ enabled = false; }}
+worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:18332"; milter = yes; count = 2; timeout = 60s;
+  upstream "local" {{ default = yes; self_scan = yes; }} }}
+lua = "/usr/share/rspamd/rules/rspamd.lua";
+modules {{ path = "/usr/share/rspamd/plugins/multimap.lua"; }}
+actions {{ reject = 15; add_header = 6; greylist = 4; }}
+multimap {{ BENCH_FROM {{ type = "from"; map = "{base}/from.map"; score = 1.0; }}
+  BENCH_SUBJECT {{ type = "header"; header = "subject"; regexp = true; map = "{base}/subject.map"; score = 1.0; }} }}
+"""
+    )
+    try:
+        return launch("rspamd", "inet:18332@127.0.0.1", [program, "-f", "-i", "-c", base / "rspamd.conf"])
+    except RuntimeError:
+        return None
