@@ -1,0 +1,69 @@
+"""Measures a reload of a large policy under load: how long until it is in force, and what it does to mail in flight.
+
+The same burst runs twice on two connections, first alone, then with an edit and a HUP in the middle; `added_ms` is how
+much later the slowest message of the second one was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import servers
+
+_MESSAGES = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """`seconds` from HUP until every worker has the new generation; milliseconds of the slowest message."""
+
+    seconds: float
+    quiet_ms: float
+    busy_ms: float
+
+    @property
+    def added_ms(self) -> float:
+        """How much the reload added to the slowest message."""
+        return self.busy_ms - self.quiet_ms
+
+
+def _burst(spec: str) -> float:
+    command = [str(servers.BUILD / "miltload"), spec, "2", str(_MESSAGES), "20", "20", "4096"]
+    figures = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    return float(figures["max_ms"])
+
+
+def generation(settings: Path) -> int:
+    """The number of the generation that all workers have, -1 while they differ or nobody answers."""
+    try:
+        status = json.loads(servers.status(settings))
+        return min(int(worker["generation"]) for worker in status["workers"])
+    except (ValueError, KeyError, TypeError):
+        return -1
+
+
+def measure(server: servers.Server, policies: Path, state: Path) -> Reload:
+    """Edit one rule of `policies` while `server` is under load."""
+    settings = state / "tidegate.yaml"
+    quiet = _burst(server.spec)
+    before = generation(settings)
+    results: list[float] = []
+    load = threading.Thread(target=lambda: results.append(_burst(server.spec)))
+    load.start()
+    time.sleep(0.3)
+    file = next(policies.glob("*.yaml"))
+    file.write_text(file.read_text().replace("description: Rule 5\n", "description: Rule 5 edited\n"))
+    start = time.monotonic()
+    os.kill(server.process.pid, signal.SIGHUP)
+    while generation(settings) <= before and time.monotonic() - start < 60:
+        time.sleep(0.05)
+    seconds = time.monotonic() - start
+    load.join()
+    return Reload(seconds, quiet, results[0])
