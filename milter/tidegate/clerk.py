@@ -1,0 +1,184 @@
+"""The clerk: looks at the policy sources every few seconds, and serves the metrics. It may block, or die.
+
+Promises: a change is announced when two looks in a row see the same digests that differ from what was loaded, and
+again every minute while they still differ, so that a lost announcement heals. Refuses: reading policies (the loader
+does), deciding anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import structlog
+
+from tidegate.loader.sources import Digester
+from tidegate.observe.counters import Counters
+from tidegate.observe.logs import Writer
+from tidegate.observe.metrics import CONTENT_TYPE, Gauges, render
+from tidegate.settings import Settings
+from tidegate.supervisor.channel import Channel, Closed, Packet, content
+
+_REMIND = 60.0  # seconds after which an unheeded announcement is repeated
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Watch:
+    """When is a change a candidate? Pure: digests and monotonic seconds come in."""
+
+    loaded: str = ""
+    _last: str = ""
+    _announced: str = ""
+    _when: float = 0.0
+
+    def look(self, digest: str, now: float) -> bool:
+        """One look; True where the supervisor should load."""
+        steady, self._last = digest == self._last, digest
+        if digest == self.loaded:
+            self._announced = ""
+            return False
+        if not steady or (digest == self._announced and now - self._when < _REMIND):
+            return False
+        self._announced, self._when = digest, now
+        return True
+
+
+@dataclass(slots=True)
+class Clerk:
+    """The process's state. The metrics thread only reads `gauges` (one assignment each)."""
+
+    channel: Channel
+    settings: Settings
+    counters: Counters
+    writer: Writer
+    gauges: Gauges = field(default_factory=Gauges)
+    lists: tuple[str, ...] = ()
+    watch: Watch = field(default_factory=Watch)
+    digester: Digester = field(default_factory=Digester)
+    metrics: _Metrics | None = None
+    told: str | None = None
+
+    def learn(self, known: Mapping[str, Any]) -> None:
+        """What was loaded: its digest, its list files, the gauges with the counter columns."""
+        self.watch.loaded = str(known["digest"])
+        self.lists = tuple(map(str, known["lists"]))
+        self.gauges = Gauges(**known["gauges"])
+
+    def hear(self, packet: Packet) -> None:
+        match packet.word:
+            case "ping":
+                self.channel.send("pong")
+            case "reopen":
+                self.writer.reopen()
+            case "watch":
+                self.learn(json.loads(content(packet.descriptors[0])))
+            case "pulse":
+                fresh = Gauges(**packet.values["gauges"])
+                self.gauges = replace(fresh, columns=self.gauges.columns)
+        for descriptor in packet.descriptors:
+            os.close(descriptor)
+
+    def look(self, now: float) -> None:
+        """One poll of the sources, and of the metrics address while it can't be had."""
+        digest = self.digester.digest(self.settings.policies, self.lists)
+        if self.watch.look(digest, now):
+            self.channel.send("candidate", digest=digest)
+        if self.settings.metrics_port and self.metrics is None:
+            self._open_metrics()
+
+    def _open_metrics(self) -> None:
+        error = ""
+        try:
+            self.metrics = _Metrics(self)
+            threading.Thread(target=self.metrics.serve_forever, name="metrics", daemon=True).start()
+        except OSError as failure:
+            error = f"{self.settings.metrics_host}:{self.settings.metrics_port}: {failure.strerror or failure}"
+        if error != self.told:
+            self.channel.send("metrics", error=error)
+            self.told = error
+
+
+class _Metrics(socketserver.TCPServer):
+    """One scrape at a time is enough; a scraper that stalls loses its turn after five seconds."""
+
+    allow_reuse_address = True
+
+    def __init__(self, clerk: Clerk) -> None:
+        settings = clerk.settings
+        if ":" in settings.metrics_host:
+            self.address_family = socket.AF_INET6
+        self.clerk = clerk
+        super().__init__((settings.metrics_host, settings.metrics_port), _Scrape)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A scraper that hangs up is not worth a trace."""
+
+
+class _Scrape(BaseHTTPRequestHandler):
+    timeout = 5
+    server: _Metrics
+
+    def do_GET(self) -> None:
+        if self.path.split("?")[0] not in ("/metrics", "/"):
+            self.send_error(404)
+            return
+        clerk = self.server.clerk
+        page = render(clerk.counters, clerk.gauges).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Scrapes are not news."""
+
+
+def run_clerk(
+    channel: Channel, settings: Settings, counters: Counters, writer: Writer, known: Mapping[str, Any]
+) -> None:
+    """The clerk's whole life, in its own process; it ends when the supervisor does. Never returns."""
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    status = 70
+    try:
+        os.setpgid(0, 0)
+        clerk = Clerk(channel, settings, counters, writer)
+        clerk.learn(known)
+        _serve(clerk)
+        status = 0
+    except BaseException as error:  # the process boundary: logged here, replaced by the supervisor
+        _log.error("clerk fault", exc_info=error)
+    finally:
+        os._exit(status)
+
+
+def _serve(clerk: Clerk) -> None:
+    due = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if now >= due:
+            clerk.look(now)
+            due = now + clerk.settings.poll
+        ready, _, _ = select.select([clerk.channel], [], [], max(0.0, due - time.monotonic()))
+        if ready:
+            try:
+                packet = clerk.channel.receive()
+            except Closed:
+                return  # the supervisor is gone
+            if packet:
+                clerk.hear(packet)

@@ -1,0 +1,45 @@
+"""The doors for people: one file per command, and this table of them.
+
+Exit codes, the same for all commands: 0 fine, 1 findings (degraded, problems, a failed test), 2 the command could not
+do its work (usage, nobody answers). `run` has those of sysexits.h: 75 try again, 78 the settings.
+A command's module is imported when the command is used, so that one that needs a library does not cost the others.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import tidegate
+
+# command: (module, function, one line for the list of commands)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("tidegate.cli.run", "run", "Run the daemon."),
+    "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
+}
+
+
+class _Table(click.Group):
+    """Commands from the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        command = getattr(import_module(row[0]), row[1])
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
+
+
+@click.group(cls=_Table, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tidegate.__version__, prog_name="tidegate")
+def main() -> None:
+    """Tidegate: an outbound mail policy milter for Postfix that cannot take your mail down."""

@@ -1,0 +1,36 @@
+"""`tidegate run`: the daemon in the foreground, as systemd wants it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tidegate.model import Problem
+
+
+@click.command()
+@click.option("--config", default="/etc/tidegate/tidegate.yaml", show_default=True, help="The settings file.")
+@click.option("--takeover", is_flag=True, help="Succeed the daemon that runs on the same state directory.")
+def run(config: str, takeover: bool) -> None:
+    """Run the daemon.
+
+    TERM or INT stops it, HUP reads the policies again, USR1 reopens the log. Exit codes: 0 stopped; 75 another daemon
+    runs on the state directory, or the socket can't be had for now; 78 the settings can't be used and never were good.
+    """
+    from tidegate.supervisor import Refusal, boot  # the daemon's rooms cost 50 ms of imports
+    from tidegate.supervisor.daemon import Supervisor
+
+    booted = boot(config, takeover)
+    if isinstance(booted, Refusal):
+        for problem in booted.problems:
+            click.echo(line(problem), err=True)
+        click.echo(f"tidegate: {booted.text}", err=True)
+        sys.exit(booted.status)
+    sys.exit(Supervisor(booted).run())
+
+
+def line(problem: Problem) -> str:
+    """One problem on one line: place, what, cure."""
+    cure = f" ({problem.cure})" if problem.cure else ""
+    return f"{problem.place}: {problem.severity.name.lower()}: {problem.message} [{problem.code}]{cure}"

@@ -1,0 +1,163 @@
+"""The control socket in the state directory: one JSON object per line, one answer per request.
+
+Promises: the server never blocks and holds a bounded amount for a bounded number of clients; a client that stalls is
+dropped. Refuses: authentication of its own; the socket's mode (owner only) is the authority.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NAME = "control"
+_CLIENTS = 32
+_REQUEST = 4096  # bytes
+_PATIENCE = 30.0  # seconds for a whole exchange
+
+Answer = Callable[[Mapping[str, Any]], str]  # a request to the JSON text of its answer
+
+
+class Unreachable(Exception):
+    """No daemon answers there; the text says why."""
+
+
+def ask(state: str, request: Mapping[str, Any], patience: float = 5.0) -> dict[str, Any]:
+    """Send one request to the daemon of this state directory. Raises Unreachable."""
+    path = os.path.join(state, NAME)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
+            client.settimeout(patience)
+            _reach(path, client.connect)
+            client.sendall(json.dumps(dict(request)).encode() + b"\n")
+            with client.makefile("rb") as answers:
+                line = answers.readline()
+        answer = json.loads(line)
+    except OSError as error:
+        raise Unreachable(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise Unreachable(f"{path}: it closed without an answer") from error
+    if not isinstance(answer, dict):
+        raise Unreachable(f"{path}: it gave no answer of ours")
+    return answer
+
+
+def _reach(path: str, use: Callable[[str], None]) -> None:
+    """Use a socket's path whatever its length: the limit of 107 bytes is on the name, not on the place."""
+    if len(os.fsencode(path)) <= 107:
+        use(path)
+        return
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)
+
+
+@dataclass(slots=True)
+class _Client:
+    link: socket.socket
+    since: float
+    received: bytearray = field(default_factory=bytearray)
+    pending: bytes = b""
+
+
+class Server:
+    """Listens in the supervisor's selector; register() puts it in, close() takes it out."""
+
+    def __init__(self, state: str, selector: selectors.BaseSelector, answer: Answer) -> None:
+        """Raises OSError where the socket can't be made."""
+        self._selector = selector
+        self._answer = answer
+        self._clients: dict[int, _Client] = {}
+        path = os.path.join(state, NAME)
+        draft = f"{path}.new"
+        self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            os.unlink(draft)
+        except FileNotFoundError:
+            pass  # no daemon died between bind and rename
+        before = os.umask(0o177)
+        try:
+            _reach(draft, self._link.bind)
+        finally:
+            os.umask(before)
+        self._link.listen(_CLIENTS)
+        os.rename(draft, path)
+        selector.register(self._link, selectors.EVENT_READ, self._accept)
+
+    def close(self) -> None:
+        """Stop listening; the path stays (a successor renames its own over it)."""
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self._selector.unregister(self._link)
+        self._link.close()
+
+    def descriptors(self) -> list[int]:
+        """What a child has to close."""
+        return [self._link.fileno(), *self._clients]
+
+    def tick(self) -> None:
+        """Drop clients that take too long."""
+        now = time.monotonic()
+        for client in [one for one in self._clients.values() if now - one.since > _PATIENCE]:
+            self._drop(client)
+
+    def _accept(self, _events: int) -> None:
+        try:
+            link, _ = self._link.accept()
+        except OSError:
+            return  # it left before we looked, or we are out of descriptors: it will try again
+        if len(self._clients) >= _CLIENTS:
+            link.close()
+            return
+        link.setblocking(False)
+        client = _Client(link, time.monotonic())
+        self._clients[link.fileno()] = client
+        self._selector.register(link, selectors.EVENT_READ, lambda events: self._serve(client, events))
+
+    def _serve(self, client: _Client, events: int) -> None:
+        try:
+            if events & selectors.EVENT_READ:
+                self._read(client)
+            if client.pending:
+                client.pending = client.pending[client.link.send(client.pending) :]
+        except BlockingIOError:
+            pass  # the client reads slowly: select says when it goes on
+        except OSError:
+            self._drop(client)
+            return
+        if client.link.fileno() >= 0:
+            wanted = selectors.EVENT_WRITE if client.pending else selectors.EVENT_READ
+            self._selector.modify(client.link, wanted, lambda events: self._serve(client, events))
+
+    def _read(self, client: _Client) -> None:
+        data = client.link.recv(_REQUEST)
+        client.received += data
+        if not data or len(client.received) > _REQUEST:
+            self._drop(client)
+            return
+        line, newline, rest = bytes(client.received).partition(b"\n")
+        if newline:
+            client.received = bytearray(rest)
+            client.pending = self._reply(line) + b"\n"
+
+    def _reply(self, line: bytes) -> bytes:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            request = None
+        if not isinstance(request, dict):
+            return b'{"error": "a request is one JSON object on one line"}'
+        return self._answer(request).encode("utf-8", "backslashreplace")
+
+    def _drop(self, client: _Client) -> None:
+        if client.link.fileno() >= 0:
+            self._clients.pop(client.link.fileno(), None)
+            self._selector.unregister(client.link)
+            client.link.close()

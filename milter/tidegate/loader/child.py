@@ -1,0 +1,154 @@
+"""The load itself, in the confined child: read, guard, build, prove, write the image, record what was accepted.
+
+Runs under limits and may die anywhere. What it leaves behind is the image and the report in memory files, and the
+record of accepted entries in the state directory, written before the generation can go live.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from dataclasses import dataclass, replace
+
+from tidegate import image, live
+from tidegate.alerts import problem
+from tidegate.loader import sources as directory
+from tidegate.loader.confine import Confined
+from tidegate.loader.report import Report, encode
+from tidegate.model import Conventions, EntryState, Loaded, Place, Problem, Severity, Source
+from tidegate.policy.load import load as load_policies
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to load, and what earlier children of this load died of."""
+
+    policies: str
+    state: str
+    conventions: Conventions
+    number: int  # of the generation, if it becomes one
+    skip: frozenset[str] = frozenset()  # progress names that killed a child
+    problems: tuple[Problem, ...] = ()  # one for each of those
+    confirmed: bool = False  # a person said that the many missing entries are meant to be gone
+
+
+class _ListFiles:
+    """Reads list files for the policies, and remembers which and what, for the digest."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self.read: dict[str, Source] = {}
+
+    def __call__(self, name: str) -> Source:
+        source = self.read.get(name)
+        if source is None:
+            source = self.read[name] = directory.read_file(self._base, name)
+        return source
+
+
+def work(child: Confined, request: Request) -> None:
+    """Do it, and leave report and image in the child's memory files. Raises whatever goes wrong."""
+    began = time.monotonic()
+    child.progress("the policy directory")
+    found = directory.read_directory(request.policies)
+    accepted, problems = live.read_accepted(request.state)
+    sources, lost = live.guard(found.sources, found.error, accepted)
+    problems = (*problems, *lost, *directory.problems(found), *request.problems)
+    if found.error and not accepted.texts:
+        _nothing(child, request, found.error, problems, began)
+        return
+    if not sources:
+        text = f"there is no policy file in {request.policies}: all mail is accepted"
+        problems = (*problems, problem("no-policy", text, Place(".", 0, 0)))
+    lists = _ListFiles(request.policies)
+    loaded = _load(child, request, _without(sources, request.skip), lists, accepted)
+    gone = () if request.confirmed else live.vanished(loaded, accepted)
+    if gone:
+        problems = (*problems, live.mass_vanish(gone))
+        keep = Source("(entries that are gone)", error="more than half of all entries are gone at once")
+        loaded = _load(child, request, (*_without(sources, request.skip), keep), lists, accepted)
+    child.progress("the image")
+    data = image.build(loaded, request.number)
+    digest = _prove(data, child)
+    child.progress("the record of accepted entries")
+    problems = (*problems, *_record(request.state, loaded, sources, accepted))
+    report = Report(
+        sources_digest=directory.whole_digest(found, lists.read),
+        digest=digest,
+        image=True,
+        entries=loaded.entries,
+        problems=(*problems, *loaded.problems),
+        rules=tuple(rule.id for rule in loaded.rules),
+        lists=tuple(lists.read),
+        counts=_counts(loaded, sources),
+        milliseconds=(time.monotonic() - began) * 1000,
+    )
+    _write(child.result, encode(report))
+
+
+def _nothing(child: Confined, request: Request, why: str, problems: tuple[Problem, ...], began: float) -> None:
+    """The directory can't be read and nothing is known from before: no generation, so mail is deferred."""
+    unread = problem("no-generation", f"{why}; nothing is known from before: all mail is deferred", Place(".", 0, 0))
+    found = directory.read_directory(request.policies)
+    report = Report(
+        sources_digest=directory.whole_digest(found, {}),
+        problems=(*problems, unread),
+        milliseconds=(time.monotonic() - began) * 1000,
+    )
+    _write(child.result, encode(report))
+
+
+def _load(
+    child: Confined, request: Request, sources: tuple[Source, ...], lists: _ListFiles, accepted: live.Accepted
+) -> Loaded:
+    return load_policies(
+        sources,
+        lists,
+        request.conventions,
+        time.time(),
+        accepted=accepted.texts,
+        progress=child.progress,
+        skip=request.skip,
+    )
+
+
+def _without(sources: tuple[Source, ...], skip: frozenset[str]) -> tuple[Source, ...]:
+    """A whole file that killed the loader is unreadable: what it held before stays in force."""
+    return tuple(
+        replace(source, data=b"", error="reading it killed the loader") if source.name in skip else source
+        for source in sources
+    )
+
+
+def _prove(data: bytes, child: Confined) -> str:
+    """Write the image and open it again as a worker will. Raises image.BadImage; returns the digest."""
+    _write(child.extra, data)
+    with mmap.mmap(child.extra, 0, prot=mmap.PROT_READ) as mapped:
+        generation = image.Generation(mapped)
+        digest = generation.digest
+        del generation
+    return digest
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    os.ftruncate(descriptor, 0)
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, memoryview(data)[done:], done)
+
+
+def _record(state: str, loaded: Loaded, sources: tuple[Source, ...], before: live.Accepted) -> tuple[Problem, ...]:
+    try:
+        live.write_accepted(state, live.accept(loaded, sources, before))
+    except OSError as error:
+        text = f"the record of accepted entries can't be written: {error.strerror}"
+        return (problem("record-unwritable", text, Place(state, 0, 0)),)
+    return ()
+
+
+def _counts(loaded: Loaded, sources: tuple[Source, ...]) -> dict[str, int]:
+    counts = {"files": len(sources), "rules": len(loaded.rules), "lists": len(loaded.lists)}
+    counts |= {state.value: sum(entry.state is state for entry in loaded.entries) for state in EntryState}
+    counts["errors"] = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
+    return counts

@@ -1,0 +1,122 @@
+"""A forked child under limits, whose results arrive in memory files and whose death has a name.
+
+The supervisor has no threads, so a fork of it is whole. The child writes what it is busy with into a shared map
+before each step: when it dies, that is the culprit. It never returns into the supervisor's code.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WALL_CLOCK = 60.0  # seconds for one child
+_MEMORY = 1 << 30  # bytes of address space above what the supervisor has
+_PROCESSOR = 60  # seconds
+_NAME = 4096  # bytes of the progress map
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended that did not finish: in words, and what it was busy with ("" : nothing named)."""
+
+    text: str
+    culprit: str
+
+
+class Confined:
+    """One child. `result` is the memory file that it fills, `extra` a second one (the image)."""
+
+    def __init__(self, name: str) -> None:
+        self._progress = mmap.mmap(-1, _NAME)
+        self.result = os.memfd_create(f"{name}-result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.extra = os.memfd_create(f"{name}-extra", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.pid = 0
+        self._deadline = 0.0
+        self._overdue = False
+
+    def start(self, work: Callable[[Confined], None], prepare: Callable[[], None], wall_clock: float) -> None:
+        """Fork. The child calls `prepare` (close what isn't its business) and `work`, then leaves."""
+        self._deadline = time.monotonic() + wall_clock
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live_and_die(self, work, prepare)
+
+    def progress(self, name: str) -> None:
+        """Called in the child: `name` is what it does next."""
+        data = name.encode("utf-8", "backslashreplace")[: _NAME - 1]
+        self._progress[: len(data) + 1] = data + b"\0"
+
+    @property
+    def busy_with(self) -> str:
+        """What the child named last."""
+        return bytes(self._progress[:]).split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def overdue(self, now: float) -> None:
+        """Kill the child where its time (monotonic seconds) is over."""
+        if self.pid and now > self._deadline and not self._overdue:
+            self._overdue = True
+            self.kill()
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def ended(self, status: int) -> Death | None:
+        """Judge the wait status: None where the child finished its work."""
+        self.pid = 0
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+            return None
+        return Death(self._cause(status), self.busy_with)
+
+    def _cause(self, status: int) -> str:
+        if self._overdue:
+            return f"it took longer than {WALL_CLOCK:g} s"
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            if number == signal.SIGXCPU:
+                return f"it used more than {_PROCESSOR} s of processor time"
+            return f"it was killed by {signal.Signals(number).name if number in set(signal.Signals) else number}"
+        raised = os.pread(self.result, 400, 0).decode("utf-8", "replace")
+        return raised or f"it ended with status {os.WEXITSTATUS(status)}"
+
+    def close(self) -> None:
+        """Let go of the memory files (whoever needs one has duplicated it)."""
+        os.close(self.result)
+        os.close(self.extra)
+        self._progress.close()
+
+
+def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Callable[[], None]) -> None:
+    status = 70
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        gc.disable()  # a load makes millions of objects that all live: collecting them takes three times the load
+        prepare()
+        _limit()
+        work(child)
+        status = 0
+    except BaseException as error:  # the process boundary: nothing may run on in a copy of the supervisor
+        text = f"{type(error).__name__}: {error}"[:380]
+        os.pwrite(child.result, text.encode("utf-8", "replace"), 0)
+    finally:
+        os._exit(status)
+
+
+def _limit() -> None:
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    for kind, value in (
+        (resource.RLIMIT_AS, size + _MEMORY),
+        (resource.RLIMIT_CPU, _PROCESSOR),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (bound, bound))

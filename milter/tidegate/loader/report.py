@@ -1,0 +1,127 @@
+"""What a load came to, as JSON between the loader child and the supervisor (and on to `tidegate status`).
+
+The child has read hostile text, so nothing it writes is trusted to have a shape: `decode` raises ValueError for
+whatever isn't a report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Problem, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One load. `image` False: there is nothing that could be in force, and the last generation stays."""
+
+    sources_digest: str = ""  # of policy and list files as read (loader/sources.py)
+    digest: str = ""  # of the image
+    image: bool = False
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    rules: tuple[str, ...] = ()  # ids, for the counters
+    lists: tuple[str, ...] = ()  # list files that were read
+    counts: Mapping[str, int] = field(default_factory=dict)
+    milliseconds: float = 0.0
+
+
+def encode(report: Report) -> bytes:
+    """One JSON text."""
+    return json.dumps(
+        {
+            "sources_digest": report.sources_digest,
+            "digest": report.digest,
+            "image": report.image,
+            "entries": [entry_json(entry) for entry in report.entries],
+            "problems": [problem_json(problem) for problem in report.problems],
+            "rules": report.rules,
+            "lists": report.lists,
+            "counts": dict(report.counts),
+            "milliseconds": report.milliseconds,
+        }
+    ).encode("ascii", "backslashreplace")
+
+
+def decode(data: bytes) -> Report:
+    """The inverse. Raises ValueError."""
+    try:
+        values = json.loads(data)
+        return Report(
+            sources_digest=str(values["sources_digest"]),
+            digest=str(values["digest"]),
+            image=bool(values["image"]),
+            entries=tuple(_entry(one) for one in values["entries"]),
+            problems=tuple(problem_from(one) for one in values["problems"]),
+            rules=tuple(map(str, values["rules"])),
+            lists=tuple(map(str, values["lists"])),
+            counts={str(key): int(count) for key, count in values["counts"].items()},
+            milliseconds=float(values["milliseconds"]),
+        )
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"not a report: {error!r}") from error
+
+
+def _place(place: Place) -> list[Any]:
+    return [place.source, place.line, place.column, place.end_column]
+
+
+def _place_from(values: list[Any]) -> Place:
+    source, line, column, end = values
+    return Place(str(source), int(line), int(column), int(end))
+
+
+def key_from(text: str) -> EntryKey:
+    """`rule spoofed-from` as a key. Raises ValueError."""
+    kind, _, name = text.partition(" ")
+    return EntryKey(EntryKind(kind), name)
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One entry for JSON."""
+    return {
+        "key": str(entry.key),
+        "state": entry.state.value,
+        "place": _place(entry.place),
+        "digest": entry.digest,
+        "reason": entry.reason,
+    }
+
+
+def _entry(values: Mapping[str, Any]) -> Entry:
+    return Entry(
+        key_from(values["key"]),
+        EntryState(values["state"]),
+        _place_from(values["place"]),
+        str(values["digest"]),
+        str(values["reason"]),
+    )
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """One problem for JSON."""
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "place": _place(problem.place),
+        "severity": problem.severity.name.lower(),
+        "entry": str(problem.entry) if problem.entry else "",
+        "cure": problem.cure,
+        "excerpt": problem.excerpt,
+    }
+
+
+def problem_from(values: Mapping[str, Any]) -> Problem:
+    """The inverse of problem_json. Raises ValueError, KeyError or TypeError."""
+    return Problem(
+        str(values["code"]),
+        str(values["message"]),
+        _place_from(values["place"]),
+        Severity[str(values["severity"]).upper()],
+        key_from(values["entry"]) if values["entry"] else None,
+        str(values["cure"]),
+        str(values["excerpt"]),
+    )

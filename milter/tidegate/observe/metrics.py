@@ -1,0 +1,142 @@
+"""The Prometheus exposition: counters from shared memory, gauges from the supervisor's picture.
+
+Own renderer of the text format 0.0.4 (forty lines) instead of prometheus-client: its multiprocess files outlive
+workers and cost 441 ms a scrape with 10,000 rules. Refuses labels that come from mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tidegate.observe.counters import BUCKETS, Counters
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the supervisor knows and the counters don't; `columns` names the rule of each counter column."""
+
+    version: str = ""
+    generation: int = 0
+    digest: str = ""
+    loaded: float = 0.0  # POSIX seconds; 0: never
+    attempted: float = 0.0
+    problems: int = 0
+    alerts: Mapping[str, int] = field(default_factory=dict)  # by code
+    entries: Mapping[str, int] = field(default_factory=dict)  # by state
+    workers: int = 0
+    workers_current: int = 0  # workers that run the newest generation
+    sessions: int = 0
+    restarts: int = 0
+    loads: int = 0
+    loads_failed: int = 0
+    settings_last_good: bool = False
+    columns: Mapping[str, int] = field(default_factory=dict)
+
+
+def render(counters: Counters, gauges: Gauges) -> str:
+    """The whole page."""
+    lines: list[str] = []
+    totals = counters.totals()
+    _family(
+        lines,
+        "tidegate_verdicts_total",
+        "counter",
+        "Messages by what became of them.",
+        [({"disposition": key.name.lower()}, count) for key, count in totals.verdicts.items()],
+    )
+    _family(
+        lines,
+        "tidegate_errors_total",
+        "counter",
+        "Own faults, each answered with a deferral.",
+        [({"kind": key.value}, count) for key, count in totals.errors.items()],
+    )
+    for event, count in totals.events.items():
+        _family(lines, f"tidegate_{event.value}_total", "counter", f"{event.value}.", [({}, count)])
+    _histogram(lines, totals.buckets, totals.seconds)
+    _rules(lines, counters, gauges.columns)
+    _gauges(lines, gauges)
+    return "\n".join(lines) + "\n"
+
+
+def _family(
+    lines: list[str], name: str, kind: str, manual: str, rows: Iterable[tuple[Mapping[str, str], float]]
+) -> None:
+    lines.append(f"# HELP {name} {manual}")
+    lines.append(f"# TYPE {name} {kind}")
+    lines.extend(f"{name}{_labels(labels)} {_number(value)}" for labels, value in rows)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{key}="{_escape(value)}"' for key, value in labels.items()) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def _histogram(lines: list[str], buckets: tuple[int, ...], seconds: float) -> None:
+    name = "tidegate_message_seconds"
+    rows: list[tuple[Mapping[str, str], float]] = []
+    count = 0
+    for bound, hits in zip([*map(str, BUCKETS), "+Inf"], buckets, strict=True):
+        count += hits
+        rows.append(({"le": bound}, count))
+    _family(lines, name, "histogram", "Our own time per message.", [])
+    lines.extend(f"{name}_bucket{_labels(labels)} {_number(value)}" for labels, value in rows)
+    lines.append(f"{name}_sum {_number(seconds)}")
+    lines.append(f"{name}_count {count}")
+
+
+def _rules(lines: list[str], counters: Counters, columns: Mapping[str, int]) -> None:
+    rows: list[tuple[Mapping[str, str], float]] = []
+    for rule, column in columns.items():
+        enforced, shadow = counters.rule_totals(column)
+        if enforced:
+            rows.append(({"rule": rule, "mode": "enforce"}, enforced))
+        if shadow:
+            rows.append(({"rule": rule, "mode": "shadow"}, shadow))
+    _family(lines, "tidegate_rule_matches_total", "counter", "Messages that a rule matched.", rows)
+
+
+def _gauges(lines: list[str], gauges: Gauges) -> None:
+    version = [({"version": gauges.version}, 1.0)]
+    _family(lines, "tidegate_info", "gauge", "The running release.", version)
+    single = (
+        ("tidegate_generation", "gauge", "Number of the generation in force; 0: none.", gauges.generation),
+        ("tidegate_generation_loaded_timestamp_seconds", "gauge", "When it was loaded.", gauges.loaded),
+        ("tidegate_load_attempt_timestamp_seconds", "gauge", "When policies were last read.", gauges.attempted),
+        ("tidegate_problems", "gauge", "Problems in the policies and settings.", gauges.problems),
+        ("tidegate_workers", "gauge", "Workers that run.", gauges.workers),
+        ("tidegate_workers_current", "gauge", "Workers with the newest generation.", gauges.workers_current),
+        ("tidegate_sessions", "gauge", "Open milter sessions.", gauges.sessions),
+        ("tidegate_settings_last_good", "gauge", "1: last good settings run.", int(gauges.settings_last_good)),
+        ("tidegate_worker_restarts_total", "counter", "Workers that had to be replaced.", gauges.restarts),
+        ("tidegate_loads_total", "counter", "Policy loads.", gauges.loads),
+        ("tidegate_loads_failed_total", "counter", "Loads that came to nothing.", gauges.loads_failed),
+    )
+    for name, kind, manual, value in single:
+        _family(lines, name, kind, manual, [({}, value)])
+    _family(
+        lines,
+        "tidegate_entries",
+        "gauge",
+        "Policy entries by state.",
+        [({"state": state}, count) for state, count in gauges.entries.items()],
+    )
+    _family(
+        lines,
+        "tidegate_alerts",
+        "gauge",
+        "Alerts that stand, by code.",
+        [({"code": code}, count) for code, count in gauges.alerts.items()],
+    )

@@ -1,0 +1,79 @@
+"""Settings as values, and how they are written to JSON and back (for the record and between processes)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+STATE = "/var/lib/tidegate"
+
+
+class ListenKind(str, Enum):
+    """The two families of milter sockets."""
+
+    UNIX = "unix"
+    INET = "inet"
+    INET6 = "inet6"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where Postfix reaches us: a path, or host and port."""
+
+    kind: ListenKind
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def for_libmilter(self) -> str:
+        """libmilter's spelling: `unix:/path`, `inet:port@host`."""
+        if self.kind is ListenKind.UNIX:
+            return f"unix:{self.path}"
+        return f"{self.kind.value}:{self.port}@{self.host}"
+
+    def for_postfix(self) -> str:
+        """What goes into smtpd_milters: `unix:/path`, `inet:host:port`."""
+        if self.kind is ListenKind.UNIX:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if self.kind is ListenKind.INET6 else self.host
+        return f"inet:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One settings file, complete. Durations are seconds; paths are absolute."""
+
+    listen: Listen
+    policies: str
+    state: str = STATE
+    workers: int = 1
+    deadline: float = 8.0
+    log: str = "stderr"
+    format: str = "json"
+    mask: bool = True  # logins, addresses and header text in the log
+    metrics_host: str = ""
+    metrics_port: int = 0  # 0: off
+    user: str = ""
+    group: str = ""
+    socket_mode: int = 0o660
+    socket_group: str = ""
+    default_realm: str = ""
+    recipient_delimiter: str = ""
+    poll: float = 2.0
+
+
+def to_json(settings: Settings) -> str:
+    """One line of JSON."""
+    return json.dumps(asdict(settings), sort_keys=True)
+
+
+def from_json(text: str) -> Settings:
+    """The inverse of to_json. Raises ValueError for anything else (a record of another release, a damaged one)."""
+    try:
+        fields = json.loads(text)
+        listen = fields.pop("listen")
+        listen["kind"] = ListenKind(listen["kind"])
+        return Settings(listen=Listen(**listen), **fields)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not recorded settings: {error}") from error

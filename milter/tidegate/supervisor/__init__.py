@@ -1,0 +1,17 @@
+"""The supervisor: settings, lock, socket, signals, generations, and the processes that do the work.
+
+Promises: one thread, which never blocks on a child, a client or a disk of somebody else's; whatever a child does
+(dies, hangs, floods) costs that child only. Refuses: running libmilter, parsing policies, talking to Redis.
+
+    boot      from a settings file to a locked daemon with an open socket
+    daemon    the loop: signals, children, control requests
+    crew      the workers and the clerk: forked, watched, replaced, drained
+    loads     the loader children: limits, deaths, what they found
+    picture   what `tidegate status` shows
+    places    the lock, the socket's name, the account
+    channel   one end of a socketpair: JSON messages, descriptors beside them
+"""
+
+from tidegate.supervisor.boot import Booted, Refusal, boot
+
+__all__ = ["Booted", "Refusal", "boot"]

@@ -1,0 +1,121 @@
+"""What is wrong with the daemon itself, beside its policies, and the alerts of both.
+
+State-based: each second the daemon's condition is looked at anew, so an alert clears when its reason is gone.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from tidegate import alerts
+from tidegate.loader.confine import Confined
+from tidegate.model import Place, Problem, Severity
+from tidegate.supervisor.boot import READING, Booted, read_in_child, settings_result
+from tidegate.supervisor.crew import Crew
+from tidegate.supervisor.picture import Picture
+
+_DYING = 5  # deaths in a row that are no accident any more
+
+_log = structlog.get_logger()
+
+
+class Conditions:
+    """Collects problems by origin, reconciles the alert book whenever one of them changed."""
+
+    def __init__(self, booted: Booted, picture: Picture, workers: Crew, clerk: Crew) -> None:
+        self._booted = booted
+        self._picture = picture
+        self._workers = workers
+        self._clerk = clerk
+        self._settings: tuple[Problem, ...] = ()
+        self._policies: tuple[Problem, ...] = ()
+        self._own: dict[str, Problem] = {}
+        self._reader: Confined | None = None
+        self._looked = 0.0
+
+    def update(self, settings: tuple[Problem, ...]) -> None:
+        """The settings have these problems now."""
+        self._settings = settings
+        self._reconcile()
+
+    def policy_problems(self, problems: tuple[Problem, ...]) -> None:
+        """The policies have these problems now (and the picture's entries may be new)."""
+        self._policies = problems
+        self._reconcile()
+
+    def raise_(self, code: str, text: str) -> None:
+        """One of alerts.CODES is the case, until settle() says otherwise."""
+        before = self._own.get(code)
+        if before is None or before.message != text:
+            self._own[code] = alerts.problem(code, text, Place("tidegate", 0, 0))
+            self._reconcile()
+
+    def settle(self, code: str) -> None:
+        """It isn't the case any more."""
+        if self._own.pop(code, None):
+            self._reconcile()
+
+    def judge(self, code: str, text: str) -> None:
+        """Raise it where there is a text, settle it where there is none."""
+        if text:
+            self.raise_(code, text)
+        else:
+            self.settle(code)
+
+    def tick(self, now: float) -> None:
+        """Look at log, workers and clerk."""
+        if self._reader:
+            self._reader.overdue(now)
+        if now - self._looked < 1.0:
+            return
+        self._looked = now
+        writer = self._booted.writer
+        self.judge("log-unwritable", writer.error)
+        dying = [child.name for child in self._workers.children if child.deaths >= _DYING]
+        self.judge("workers-dying", f"{', '.join(dying)} die again and again" if dying else "")
+        stuck = any(child.deaths >= _DYING for child in self._clerk.children)
+        self.judge("clerk-dying", "the clerk dies again and again" if stuck else "")
+
+    def recheck_settings(self) -> None:
+        """HUP: are the settings on disk still good, and still those in force? Read in a child; reaped() has the answer."""
+        if self._reader is None:
+            self._reader = Confined("settings")
+            self._reader.start(lambda own: read_in_child(own, self._booted.config), lambda: None, READING)
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """A process ended; True if it was the settings' reader."""
+        reader = self._reader
+        if reader is None or reader.pid != pid:
+            return False
+        self._reader = None
+        wanted, _state = settings_result(reader, status, self._booted.config)
+        reader.close()
+        if isinstance(wanted, tuple):
+            self.update(wanted)
+            return True
+        changed = wanted != self._booted.settings
+        text = "the settings on disk differ from those in force; restart to use them" if changed else ""
+        place = Place(self._booted.config, 0, 0)
+        self.update((alerts.problem("settings-changed", text, place, Severity.WARNING),) if changed else ())
+        return True
+
+    def _reconcile(self) -> None:
+        picture = self._picture
+        picture.problems = (*self._settings, *self._own.values(), *self._policies)
+        change = alerts.reconcile(picture.book, picture.problems, picture.report.entries, time.time())
+        picture.book = dict(change.book)
+        picture.freeze()
+        for alert in change.raised:
+            level = _log.error if alert.severity is Severity.ERROR else _log.warning
+            level(
+                "alert raised",
+                subject=alert.subject,
+                code=alert.code,
+                place=str(alert.place),
+                message=alert.message,
+                cure=alert.cure,
+            )
+        for alert in change.cleared:
+            _log.info("alert cleared", subject=alert.subject, code=alert.code, seconds=round(time.time() - alert.since))

@@ -1,0 +1,223 @@
+"""The children that stay: workers and the clerk. Forked, watched, replaced with back-off, drained.
+
+Promises: a child that dies is replaced (after 0.1 s, doubling to 5 s, for ever); one that is silent for too long is
+killed; a new generation reaches one worker after the other. Refuses: knowing what a worker does with it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from tidegate.supervisor.channel import Channel, Closed, Packet
+
+PING = 1.0  # seconds between two pings
+_FIRST = 0.1  # seconds before the first replacement
+_LONGEST = 5.0
+_SETTLED = 30.0  # seconds of life after which a death is a first one again
+_TURN = 2.0  # seconds that one worker may keep the next one waiting for a new generation
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A generation as the workers get it: its image and the counter columns, as descriptors that stay open."""
+
+    number: int
+    digest: str
+    image: int
+    columns: int
+
+
+@dataclass(slots=True)
+class Child:
+    """One place in the crew, and who fills it. Times are monotonic seconds."""
+
+    name: str
+    slot: int
+    silence: float  # seconds without an answer to a ping after which it is killed
+    pid: int = 0
+    channel: Channel | None = None
+    started: float = 0.0
+    wall: float = 0.0  # POSIX seconds of its start
+    due: float = 0.0  # when an empty place is filled
+    deaths: int = 0  # in a row
+    pinged: float = 0.0
+    unanswered: float = 0.0  # since when; 0: nothing is due
+    ready: bool = False
+    leaving: bool = False
+    generation: int = 0
+    sessions: int = 0
+    messages: int = 0
+
+
+Work = Callable[[Child, Channel], None]  # in the forked child; must not return
+Heard = Callable[[Child, Packet], None]
+
+
+@dataclass(slots=True)
+class Crew:
+    """All children of one kind."""
+
+    kind: str
+    selector: selectors.BaseSelector
+    work: Work
+    heard: Heard
+    children: list[Child] = field(default_factory=list)
+    restarts: int = 0
+    stopped: bool = False
+
+    def add(self, count: int, silence: float) -> None:
+        """Make so many places; tick() fills them."""
+        self.children += [Child(f"{self.kind} {slot}", slot, silence) for slot in range(count)]
+
+    @property
+    def alive(self) -> list[Child]:
+        return [child for child in self.children if child.pid]
+
+    def tick(self, now: float) -> None:
+        """Fill empty places, ping, kill the silent."""
+        for child in self.children:
+            if not child.pid:
+                if not self.stopped and now >= child.due:
+                    self._start(child, now)
+            elif child.unanswered and now - child.unanswered > child.silence:
+                _log.error("child silent", child=child.name, pid=child.pid, seconds=round(now - child.unanswered, 1))
+                child.unanswered = now
+                os.kill(child.pid, signal.SIGKILL)
+            elif now - child.pinged >= PING and child.channel:
+                child.pinged = now
+                if not child.unanswered:
+                    child.unanswered = now
+                child.channel.send("ping")
+
+    def _start(self, child: Child, now: float) -> None:
+        ours, theirs = Channel.pair()
+        child.channel, child.started, child.wall = ours, now, time.time()
+        child.unanswered = child.pinged = 0.0
+        child.ready = child.leaving = False
+        child.generation = child.sessions = child.messages = 0
+        pid = os.fork()
+        if pid == 0:
+            self.work(child, theirs)
+            os._exit(70)  # not reached: the work ends the process
+        theirs.close()
+        child.pid = pid
+        self.selector.register(ours, selectors.EVENT_READ, lambda _events: self._read(child))
+        _log.info("child started", child=child.name, pid=pid)
+
+    def _read(self, child: Child) -> None:
+        for _ in range(64):
+            if child.channel is None:
+                return
+            try:
+                packet = child.channel.receive()
+            except Closed:
+                self._cut(child)  # it is about to be reaped
+                return
+            if packet is None:
+                return
+            for descriptor in packet.descriptors:
+                os.close(descriptor)  # no child has a reason to send one
+            child.unanswered = 0.0
+            if packet.word == "pong":
+                child.sessions = _count(packet, "sessions")
+                child.messages = _count(packet, "messages")
+            self.heard(child, packet)
+
+    def _cut(self, child: Child) -> None:
+        if child.channel is not None:
+            self.selector.unregister(child.channel)
+            child.channel.close()
+            child.channel = None
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """A process ended; True if it was one of ours."""
+        for child in self.children:
+            if child.pid == pid:
+                self._bury(child, status, time.monotonic())
+                return True
+        return False
+
+    def _bury(self, child: Child, status: int, now: float) -> None:
+        self._cut(child)
+        lived = now - child.started
+        pid, child.pid = child.pid, 0
+        if self.stopped or child.leaving:
+            _log.info("child left", child=child.name, pid=pid, status=outcome(status))
+            return
+        child.deaths = 1 if lived > _SETTLED else child.deaths + 1
+        self.restarts += 1
+        child.due = now + min(_LONGEST, _FIRST * 2 ** min(child.deaths - 1, 10))
+        _log.error(
+            "child died", child=child.name, pid=pid, status=outcome(status), deaths=child.deaths, lived=round(lived, 1)
+        )
+
+    def send(self, word: str, **values: object) -> None:
+        """One packet to everyone."""
+        for child in self.alive:
+            if child.channel:
+                child.channel.send(word, **values)
+
+    def kill(self) -> None:
+        for child in self.alive:
+            os.kill(child.pid, signal.SIGKILL)
+
+    def close_in_child(self, keep: Channel | None) -> None:
+        """In a fresh fork: close the supervisor's ends of everybody's pairs."""
+        for child in self.children:
+            if child.channel is not None and child.channel is not keep:
+                child.channel.close()
+
+
+@dataclass(slots=True)
+class Handover:
+    """Gives the newest generation to one worker after the other, so that not all of them pause at once."""
+
+    crew: Crew
+    offer: Offer | None = None
+    _asked: dict[int, tuple[int, float]] = field(default_factory=dict)  # slot: generation, monotonic seconds
+
+    def propose(self, offer: Offer) -> None:
+        self.offer = offer
+        self._asked.clear()
+
+    def tick(self, now: float) -> None:
+        """Send it to the next worker, once the one before has answered or had its turn."""
+        if self.offer is None:
+            return
+        for child in self.crew.alive:
+            if child.channel is None or child.generation == self.offer.number or child.leaving:
+                continue
+            asked = self._asked.get(child.pid)
+            if asked is None:
+                sent = child.channel.send(
+                    "generation",
+                    (self.offer.image, self.offer.columns),
+                    number=self.offer.number,
+                    digest=self.offer.digest,
+                )
+                if sent:
+                    self._asked[child.pid] = (self.offer.number, now)
+                return
+            if now - asked[1] < _TURN:
+                return
+
+
+def _count(packet: Packet, name: str) -> int:
+    value = packet.values.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def outcome(status: int) -> str:
+    """A wait status for people."""
+    if os.WIFSIGNALED(status):
+        return f"signal {os.WTERMSIG(status)}"
+    return f"exit {os.WEXITSTATUS(status)}"

@@ -1,0 +1,359 @@
+"""The loop: signals, children, generations, control requests. One thread, which waits in select only.
+
+Its stages: STARTING (first load; nothing published), SERVING, RETIRING (a successor has our lock and will take the
+socket), SUCCEEDED (it has: drain kindly), STOPPING (TERM: drain quickly). Signals arrive through a wakeup pipe; the
+handlers only take notes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import structlog
+
+from tidegate.clerk import run_clerk
+from tidegate.control import Server
+from tidegate.loader.child import Request
+from tidegate.model import Conventions, Problem
+from tidegate.notify import notify, reloading, watchdog_interval
+from tidegate.settings import remember
+from tidegate.supervisor.boot import Booted
+from tidegate.supervisor.channel import Channel, Packet
+from tidegate.supervisor.conditions import Conditions
+from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.loads import Loads, Outcome
+from tidegate.supervisor.picture import Picture
+from tidegate.worker import Assignment, run_worker
+
+FIRST_LOAD = 6.0  # seconds that the first load may keep the socket unpublished (the promise is 10 s)
+TICK = 0.25
+WORKER_SILENCE = 5.0
+CLERK_SILENCE = 60.0  # it may block on a slow disk
+QUICK = 2.0  # seconds that idle sessions get on TERM
+KIND = 30.0  # and where a successor serves already
+UPLOAD = 600.0  # seconds that messages in flight get where a successor serves
+SLACK = 4.0  # seconds between a worker's own limit and its end by force
+RELOAD_AGE = 3600.0  # seconds after which policies are read again: dates pass, an `until` comes near
+RETIRE = 30.0  # seconds in which a successor that took the lock has to take the socket
+
+_log = structlog.get_logger()
+
+
+class Stage(str, Enum):
+    """Where in its life the daemon is."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    RETIRING = "retiring"
+    SUCCEEDED = "succeeded"
+    STOPPING = "stopping"
+
+
+class Supervisor:
+    """One daemon; `run` returns its exit status."""
+
+    def __init__(self, booted: Booted) -> None:
+        self._booted = booted
+        settings = booted.settings
+        self.stage = Stage.STARTING
+        self._selector = selectors.DefaultSelector()
+        self._signals: set[int] = set()
+        self._began = time.monotonic()
+        self._end = 0.0  # monotonic seconds: whoever is left is killed
+        self._retired = self._pulsed = 0.0
+        self._watchdog, self._barked = watchdog_interval(), 0.0
+        self._picture = Picture(settings, booted.config, booted.last_good, time.time())
+        self._workers = Crew("worker", self._selector, self._work, self._heard_worker)
+        self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
+        self._handover = Handover(self._workers)
+        self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
+        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk)
+        self._loads = Loads(self._request, self._loaded, self._prepare_child)
+        self._wakeup = self._listen_to_signals()
+        self._server: Server | None = Server(settings.state, self._selector, self._answer)
+
+    def _listen_to_signals(self) -> tuple[int, int]:
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(number, lambda received, _frame: self._signals.add(received))
+        self._selector.register(reader, selectors.EVENT_READ, lambda _events: _drain(reader))
+        return reader, writer
+
+    def run(self) -> int:
+        """Until the last child has left. 0: stopped or succeeded."""
+        settings = self._booted.settings
+        _log.info("starting", listen=settings.listen.for_libmilter(), policies=settings.policies, pid=os.getpid())
+        self._conditions.update(self._booted.problems)
+        self._loads.ask()
+        self._clerk.add(1, CLERK_SILENCE)
+        while not self._finished():
+            for key, events in self._selector.select(TICK):
+                self._guarded(key.data, events)
+            self._guarded(self._take_signals)
+            self._guarded(self._tick, time.monotonic())
+        self._leave()
+        return 0
+
+    def _guarded(self, handler: Callable[..., None], *arguments: object) -> None:
+        """A bug in one handler must not end the daemon: it is logged, and the loop goes on."""
+        try:
+            handler(*arguments)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.error("supervisor fault", exc_info=error)
+
+    def _finished(self) -> bool:
+        return self.stage in (Stage.STOPPING, Stage.SUCCEEDED) and not self._workers.alive
+
+    # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take_signals(self) -> None:
+        received, self._signals = self._signals, set()
+        if signal.SIGCHLD in received:
+            self._reap()
+        if signal.SIGUSR1 in received:
+            self._booted.writer.reopen()
+            self._workers.send("reopen")
+            self._clerk.send("reopen")
+        if signal.SIGHUP in received and self.stage is Stage.SERVING:
+            reloading()
+            self._conditions.recheck_settings()
+            self._loads.ask()
+        if received & {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if not any(kind.reaped(pid, status) for kind in (self._loads, self._workers, self._clerk)):
+                self._conditions.reaped(pid, status)
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self, now: float) -> None:
+        self._loads.tick(now)
+        if self._server:
+            self._server.tick()
+        if self._watchdog and now - self._barked >= self._watchdog:
+            self._barked = now
+            notify("WATCHDOG=1")
+        self._clerk.tick(now)
+        self._workers.tick(now)
+        self._handover.tick(now)
+        self._conditions.tick(now)
+        if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
+            self._pulsed = now
+            self._generations.pulse(self._workers)
+        if self.stage is Stage.STARTING:
+            self._tick_starting(now)
+        elif self.stage in (Stage.SERVING, Stage.RETIRING):
+            self._tick_serving(now)
+        elif now > self._end:
+            _log.warning("drain limit reached", workers=len(self._workers.alive))
+            self._workers.kill()
+            self._end = now + SLACK
+
+    def _tick_starting(self, now: float) -> None:
+        if not self._workers.children and (self._loads.count or now - self._began > FIRST_LOAD):
+            self._workers.add(self._booted.settings.workers, WORKER_SILENCE)
+            self._workers.tick(now)
+
+    def _serve(self) -> None:
+        """The first worker is ready: put the socket into place."""
+        place = self._booted.place
+        try:
+            if place and not place.published:
+                place.publish()
+            self._conditions.settle("listen-failed")
+        except OSError as error:
+            self._conditions.raise_(
+                "listen-failed", f"{place and place.path} can't be put into place: {error.strerror}"
+            )
+            return  # the next pong tries again
+        self.stage = Stage.SERVING
+        listen = self._booted.settings.listen
+        _log.info("serving", listen=listen.for_libmilter(), postfix=listen.for_postfix())
+        notify("READY=1", f"MAINPID={os.getpid()}", f"STATUS={self._generations.headline()}")
+        if not self._booted.last_good:
+            try:
+                remember(self._booted.config, self._booted.settings)
+            except OSError as error:
+                self._conditions.raise_("record-unwritable", f"the settings can't be recorded: {error.strerror}")
+
+    def _tick_serving(self, now: float) -> None:
+        place = self._booted.place
+        owner = place.owner() if place else "ours"
+        if owner == "other":
+            self._succeeded(now)
+            return
+        lost = f"{place.path} was removed by somebody" if place and owner == "nobody" else ""
+        self._conditions.judge("socket-lost", lost)
+        if self.stage is Stage.RETIRING:
+            if now > self._retired + RETIRE and self._booted.lock.take():
+                _log.warning("the successor did not come; serving on")
+                if self._server:
+                    self._server.close()
+                self._server = Server(self._booted.settings.state, self._selector, self._answer)
+                self._clerk.stopped = False
+                self.stage = Stage.SERVING
+        elif not self._loads.busy and time.time() - self._loads.attempted > RELOAD_AGE:
+            self._loads.ask()
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _stop(self) -> None:
+        again = self.stage is Stage.STOPPING
+        _log.info("stopping", again=again)
+        notify("STOPPING=1")
+        if self._booted.place:
+            self._booted.place.withdraw()
+        self._close_down(Stage.STOPPING, 0.0 if again else QUICK, self._booted.settings.deadline)
+
+    def _succeeded(self, now: float) -> None:
+        _log.info("succeeded: another daemon has the socket; draining")
+        self._close_down(Stage.SUCCEEDED, KIND, UPLOAD)
+
+    def _close_down(self, stage: Stage, idle: float, busy: float) -> None:
+        if stage is Stage.SUCCEEDED and self._server:
+            self._server.close()
+            self._server = None
+        self.stage = stage
+        self._workers.stopped = self._clerk.stopped = True
+        for child in self._workers.alive:
+            child.leaving = True
+        self._workers.send("drain", idle=idle, busy=max(idle, busy))
+        self._clerk.kill()
+        self._loads.stop()
+        self._end = time.monotonic() + max(idle, busy) + SLACK
+
+    def _retire(self) -> None:
+        """A successor on the same state directory asked for the lock: go on serving until it has the socket."""
+        _log.info("retiring: a successor takes over")
+        self.stage = Stage.RETIRING
+        self._retired = time.monotonic()
+        self._clerk.stopped = True
+        self._clerk.kill()
+        self._booted.lock.release()
+
+    def _leave(self) -> None:
+        for child in (*self._clerk.alive,):
+            os.waitpid(child.pid, 0)
+        self._loads.stop()
+        _log.info("stopped", stage=self.stage.value)
+
+    # ── children ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _prepare_child(self, keep: Channel | None = None) -> None:
+        """In a fresh fork: close everything that is the supervisor's."""
+        reader, writer = self._wakeup
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)
+        self._selector.close()
+        if self._server:
+            for descriptor in self._server.descriptors():
+                os.close(descriptor)
+        self._booted.lock.close_in_child()
+        if self._booted.place:
+            self._booted.place.close_in_child()
+        self._workers.close_in_child(keep)
+        self._clerk.close_in_child(keep)
+
+    def _work(self, child: Child, channel: Channel) -> None:
+        self._prepare_child(channel)
+        run_worker(
+            Assignment(
+                slot=child.slot,
+                channel=channel,
+                listener=self._booted.listener,
+                settings=self._booted.settings,
+                tally=self._booted.counters.tally(child.slot),
+                writer=self._booted.writer,
+                offer=self._handover.offer,
+            )
+        )
+
+    def _clerical_work(self, _child: Child, channel: Channel) -> None:
+        self._prepare_child(channel)
+        self._booted.listener.close_in_child()
+        run_clerk(channel, self._booted.settings, self._booted.counters, self._booted.writer, self._generations.watch())
+
+    def _heard_worker(self, child: Child, packet: Packet) -> None:
+        match packet.word:
+            case "ready":
+                child.ready = True
+                child.generation = _whole(packet, "number")
+                if self.stage is Stage.STARTING:
+                    self._serve()
+            case "active":
+                child.generation = _whole(packet, "number")
+                self._handover.tick(time.monotonic())
+            case "refused":
+                self._conditions.raise_("worker-refused", f"{child.name}: {packet.values.get('why', '')}")
+                os.kill(child.pid, signal.SIGTERM)
+            case "leaving":
+                child.leaving = True
+            case "pong" if self.stage is Stage.STARTING and child.ready:
+                self._serve()
+
+    def _heard_clerk(self, _child: Child, packet: Packet) -> None:
+        match packet.word:
+            case "candidate" if self.stage is Stage.SERVING:
+                self._loads.ask()
+            case "metrics":
+                self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))
+
+    # ── loads and questions ──────────────────────────────────────────────────────────────────────────────────
+
+    def _request(self) -> Request:
+        settings = self._booted.settings
+        conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
+        return Request(settings.policies, settings.state, conventions, self._picture.number + 1)
+
+    def _loaded(self, outcome: Outcome) -> None:
+        problems: tuple[Problem, ...] = self._generations.arrived(outcome)
+        self._conditions.policy_problems(problems)
+        if self.stage is Stage.SERVING:
+            notify("READY=1", f"STATUS={self._generations.headline()}")
+
+    def _answer(self, request: Mapping[str, Any]) -> str:
+        match request.get("do"):
+            case "status":
+                loading = {"attempted": self._loads.attempted, "busy": self._loads.busy}
+                loading |= {"count": self._loads.count, "failed": self._loads.failed}
+                return self._picture.document(self._workers, self._clerk, self.stage.value, loading)
+            case "reload":
+                self._loads.ask()
+            case "confirm":
+                self._loads.ask(confirmed=True)
+            case "takeover" if self.stage is Stage.SERVING and self._booted.place:
+                self._retire()
+            case _:
+                return json.dumps({"error": f"this daemon ({self.stage.value}) can't do that"})
+        return json.dumps({"done": True})
+
+
+def _whole(packet: Packet, name: str) -> int:
+    value = packet.values.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except BlockingIOError:
+        return

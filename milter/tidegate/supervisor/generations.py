@@ -1,0 +1,147 @@
+"""What becomes of a load: a new generation for the workers where its content is new, the report in any case."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import structlog
+
+import tidegate
+from tidegate.model import EntryState, Problem
+from tidegate.observe.counters import Counters, RuleColumns
+from tidegate.observe.metrics import Gauges
+from tidegate.supervisor.channel import memory, seal
+from tidegate.supervisor.crew import Crew, Handover, Offer
+from tidegate.supervisor.loads import Outcome
+from tidegate.supervisor.picture import Picture
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Generations:
+    """The newest generation and where it is announced."""
+
+    counters: Counters
+    picture: Picture
+    handover: Handover
+    clerk: Crew
+    columns: RuleColumns = field(default_factory=RuleColumns)
+    loads: int = 0
+    loads_failed: int = 0
+    attempted: float = 0.0
+
+    def arrived(self, outcome: Outcome) -> tuple[Problem, ...]:
+        """A load ended: offer its generation, log one line, tell the clerk. Returns the problems that stand now."""
+        report = outcome.report
+        self.loads += 1
+        self.attempted = time.time()
+        if report is None or not report.image:
+            self.loads_failed += 1
+            problems = (*outcome.problems, *(report.problems if report else self.picture.report.problems))
+            if report:
+                self.picture.desired = report.sources_digest
+            reasons = [problem.message for problem in (*outcome.problems, *(report.problems if report else ()))]
+            _log.error("load failed", generation=self.picture.number, reasons=reasons[:5], deaths=outcome.deaths)
+            self._tell_clerk(report.sources_digest if report else "", report.lists if report else ())
+            return problems
+        fresh = not self.picture.number or report.digest != self.picture.report.digest
+        self.picture.desired = report.sources_digest
+        self.picture.loaded = time.time()
+        self.picture.report = report
+        if fresh:
+            self.picture.number += 1
+            self.picture.since = self.picture.loaded
+            self._offer(outcome)
+        _log.info(
+            "policies loaded" if fresh else "policies unchanged",
+            generation=self.picture.number,
+            digest=report.digest[:16],
+            milliseconds=round(outcome.seconds * 1000),
+            loader_milliseconds=round(report.milliseconds),
+            problems=len(report.problems),
+            deaths=outcome.deaths,
+            **{key: count for key, count in report.counts.items() if count},
+        )
+        self._tell_clerk(report.sources_digest, report.lists)
+        return report.problems
+
+    def _offer(self, outcome: Outcome) -> None:
+        assert outcome.report is not None
+        self.columns.allot(outcome.report.rules, self.counters)
+        seal(outcome.image)
+        before = self.handover.offer
+        self.handover.propose(
+            Offer(
+                self.picture.number,
+                outcome.report.digest,
+                os.dup(outcome.image),
+                memory("tidegate-columns", json.dumps(self.columns.columns).encode()),
+            )
+        )
+        if before:
+            os.close(before.image)
+            os.close(before.columns)
+
+    def watch(self) -> dict[str, Any]:
+        """What a new clerk has to know: what was loaded, and for the metrics."""
+        report = self.picture.report
+        return {
+            "digest": self.picture.desired,
+            "lists": list(report.lists),
+            "gauges": asdict(self.gauges()),
+        }
+
+    def _tell_clerk(self, digest: str, lists: tuple[str, ...]) -> None:
+        if not any(child.channel for child in self.clerk.alive):
+            return
+        known = {**self.watch(), "digest": digest}
+        if lists:
+            known["lists"] = list(lists)
+        descriptor = memory("tidegate-watch", json.dumps(known).encode())
+        for child in self.clerk.alive:
+            if child.channel:
+                child.channel.send("watch", (descriptor,))
+        os.close(descriptor)
+
+    def gauges(self) -> Gauges:
+        """The slow part of the metrics; the quick part goes to the clerk with `pulse`."""
+        picture = self.picture
+        return Gauges(
+            version=tidegate.__version__,
+            generation=picture.number,
+            digest=picture.report.digest,
+            loaded=picture.since,
+            attempted=self.attempted,
+            problems=len(picture.problems),
+            alerts=picture.alerts_by_code(),
+            entries={state.value: picture.states().get(state.value, 0) for state in EntryState},
+            loads=self.loads,
+            loads_failed=self.loads_failed,
+            settings_last_good=picture.settings_last_good,
+            columns=self.columns.columns,
+        )
+
+    def pulse(self, workers: Crew) -> None:
+        """Once a second: what changes without a load. No columns: they are the long part."""
+        gauges = replace(
+            self.gauges(),
+            columns={},
+            workers=len(workers.alive),
+            workers_current=sum(child.generation == self.picture.number for child in workers.alive),
+            sessions=sum(child.sessions for child in workers.alive),
+            restarts=workers.restarts,
+        )
+        self.clerk.send("pulse", gauges=asdict(gauges))
+
+    def headline(self) -> str:
+        """One line for systemd's status."""
+        picture = self.picture
+        if not picture.number:
+            return "no policy loaded: all mail is deferred"
+        active = picture.states().get(EntryState.ACTIVE.value, 0)
+        return f"generation {picture.number}, {active} entries active, {len(picture.book)} alerts"

@@ -1,0 +1,164 @@
+"""Loads, one at a time: fork the loader, watch it, find the culprit of its death, hand on what it found.
+
+A death costs one entry: it is named, and the load is repeated without it, at most DEATHS times. The next one costs
+the whole file, and if that doesn't help either, the last generation stays. A request that comes during a load is done
+after it (the newest wins).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from tidegate.alerts import problem
+from tidegate.loader.child import Request, work
+from tidegate.loader.confine import WALL_CLOCK, Confined, Death
+from tidegate.loader.report import Report, decode, key_from
+from tidegate.model import EntryKey, Place, Problem
+from tidegate.supervisor.channel import content
+
+DEATHS = 20
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a load ended. `report` None: it came to nothing, and `problems` say why. `image` is a memfd to be closed."""
+
+    report: Report | None
+    problems: tuple[Problem, ...]
+    image: int
+    seconds: float
+    deaths: int
+
+
+@dataclass(slots=True)
+class Loads:
+    """The loads of one daemon."""
+
+    request: Callable[[], Request]  # a fresh one: where, and with which number
+    done: Callable[[Outcome], None]  # `image` is open during the call only
+    prepare: Callable[[], None]  # in the child: close what isn't its business
+    attempted: float = 0.0  # POSIX seconds of the last start
+    count: int = 0
+    failed: int = 0
+    _child: Confined | None = None
+    _current: Request | None = None
+    _again: bool = False
+    _confirmed: bool = False
+    _began: float = 0.0
+    _killed: list[Death] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        return self._child is not None
+
+    def ask(self, confirmed: bool = False) -> None:
+        """Load now, or once more after the load that runs."""
+        self._confirmed = self._confirmed or confirmed
+        if self._child:
+            self._again = True
+            return
+        self._began = time.monotonic()
+        self._killed = []
+        self._again = False
+        self._current = replace(self.request(), confirmed=self._confirmed)
+        self._confirmed = False
+        self._start()
+
+    def _start(self) -> None:
+        assert self._current is not None
+        self.attempted = time.time()
+        self._child = Confined("load")
+        current = self._current
+        self._child.start(lambda child: work(child, current), self.prepare, WALL_CLOCK)
+
+    def tick(self, now: float) -> None:
+        if self._child:
+            self._child.overdue(now)
+
+    def stop(self) -> None:
+        """No load survives the daemon."""
+        if self._child and self._child.pid:
+            self._child.kill()
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """A process ended; True if it was the loader."""
+        child = self._child
+        if child is None or child.pid != pid:
+            return False
+        death = child.ended(status)
+        self._child = None
+        try:
+            if death is None:
+                self._finish(child)
+            elif not self._retry(death):
+                self._give_up(death)
+        finally:
+            child.close()
+        if self._again and not self._child:
+            self.ask()
+        return True
+
+    def _finish(self, child: Confined) -> None:
+        try:
+            report = decode(content(child.result))
+        except ValueError as error:
+            self._give_up(Death(str(error), ""))
+            return
+        self.count += 1
+        self.failed += not report.image
+        self.done(Outcome(report, (), child.extra, time.monotonic() - self._began, len(self._killed)))
+
+    def _retry(self, death: Death) -> bool:
+        """Once more without the culprit; False where there is none, or too many."""
+        assert self._current is not None
+        self._killed.append(death)
+        _log.error("loader died", reason=death.text, culprit=death.culprit, deaths=len(self._killed))
+        name = death.culprit
+        if not name or name in self._current.skip or name.startswith("the ") or len(self._killed) > 2 * DEATHS:
+            return False
+        if len(self._killed) > DEATHS:
+            name = culprit_file(name)
+        if name in self._current.skip:
+            return False
+        blame = problem(
+            "loader-died", f"reading it killed the loader: {death.text}", place_of(name), entry=entry_of(name)
+        )
+        self._current = replace(
+            self._current, skip=self._current.skip | {name}, problems=(*self._current.problems, blame)
+        )
+        self._start()
+        return True
+
+    def _give_up(self, death: Death) -> None:
+        self.count += 1
+        self.failed += 1
+        earlier = self._current.problems if self._current else ()
+        where = f" at {death.culprit}" if death.culprit else ""
+        failed = problem("loader-failed", f"the policies could not be loaded: {death.text}{where}", Place(".", 0, 0))
+        seconds = time.monotonic() - self._began
+        self.done(Outcome(None, (*earlier, failed), -1, seconds, len(self._killed)))
+
+
+def culprit_file(name: str) -> str:
+    """The file of a progress name `FILE` or `FILE: KIND ID`."""
+    return name.partition(": ")[0]
+
+
+def place_of(name: str) -> Place:
+    """Where a culprit stands, as far as its name says."""
+    return Place(culprit_file(name), 0, 0)
+
+
+def entry_of(name: str) -> EntryKey | None:
+    """The entry that a progress name means; None: the whole file."""
+    text = name.partition(": ")[2]
+    try:
+        return key_from(text) if text else None
+    except ValueError:
+        return None

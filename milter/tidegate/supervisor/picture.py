@@ -1,0 +1,114 @@
+"""What is in force and what is wrong, as one document: `tidegate status` prints it, the clerk's metrics count it.
+
+The long part (entries, problems) is rendered once per load, because the supervisor must not spend 30 ms on every
+question about 10,000 rules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tidegate
+from tidegate.alerts import Alert, Book
+from tidegate.loader.report import Report, entry_json, problem_json
+from tidegate.model import Problem
+from tidegate.settings import Settings, to_json
+from tidegate.supervisor.crew import Crew
+
+
+@dataclass(slots=True)
+class Picture:
+    """The supervisor's knowledge of itself. Times are POSIX seconds; 0: never."""
+
+    settings: Settings
+    config: str
+    settings_last_good: bool
+    started: float
+    report: Report = field(default_factory=Report)  # of the load whose generation is in force
+    number: int = 0
+    since: float = 0.0  # when this generation was loaded
+    loaded: float = 0.0  # when a load last succeeded, with or without a new generation
+    desired: str = ""  # digest of the sources as last seen by a load
+    book: Book = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    _long: str = ""
+
+    def freeze(self) -> None:
+        """Render the long part anew; call it after report, problems or book changed."""
+        self._long = json.dumps(
+            {
+                "entries": [entry_json(entry) for entry in self.report.entries],
+                "problems": [problem_json(problem) for problem in self.problems],
+                "alerts": [alert_json(alert) for alert in self.book.values()],
+            }
+        )
+
+    def states(self) -> dict[str, int]:
+        """Entries by state."""
+        return dict(Counter(entry.state.value for entry in self.report.entries))
+
+    def alerts_by_code(self) -> dict[str, int]:
+        return dict(Counter(alert.code for alert in self.book.values()))
+
+    def document(self, workers: Crew, clerk: Crew, stage: str, loading: Mapping[str, Any]) -> str:
+        """The whole status as JSON."""
+        now = time.time()
+        short = {
+            "version": tidegate.__version__,
+            "pid": os.getpid(),
+            "stage": stage,
+            "degraded": bool(self.book) or not self.number,
+            "started": self.started,
+            "now": now,
+            "generation": {
+                "number": self.number,
+                "digest": self.report.digest,
+                "since": self.since,
+                "sources_digest": self.report.sources_digest,
+                "counts": dict(self.report.counts),
+                "states": self.states(),
+            },
+            "desired": {"sources_digest": self.desired, "active": self.desired == self.report.sources_digest},
+            "load": {"succeeded": self.loaded, **loading},
+            "workers": [
+                {
+                    "slot": child.slot,
+                    "pid": child.pid,
+                    "generation": child.generation,
+                    "sessions": child.sessions,
+                    "messages": child.messages,
+                    "since": child.wall,
+                    "ready": child.ready,
+                    "leaving": child.leaving,
+                }
+                for child in workers.alive
+            ],
+            "restarts": workers.restarts,
+            "clerk": [child.pid for child in clerk.alive],
+            "settings": {
+                "file": self.config,
+                "last_good": self.settings_last_good,
+                "values": json.loads(to_json(self.settings)),
+            },
+        }
+        return f"{json.dumps(short)[:-1]}, {self._long[1:]}" if self._long else json.dumps(short)
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """One alert for JSON."""
+    return {
+        "subject": alert.subject,
+        "code": alert.code,
+        "message": alert.message,
+        "place": str(alert.place),
+        "severity": alert.severity.name.lower(),
+        "since": alert.since,
+        "cure": alert.cure,
+        "count": alert.count,
+    }

@@ -1,0 +1,173 @@
+"""The things that only one daemon may have: the state directory's lock, the socket's name; and the account.
+
+Theory of the socket's name. libmilter binds a temporary name, which is renamed into place: libmilter's own unlink at
+its end hits nothing, and a new daemon takes over without a moment in which there is no socket. Who finds another
+inode under the name knows that it was succeeded. Looking and then renaming or unlinking are two steps, so both are
+done under a short flock on `<socket>.lock`: an old daemon can't remove its successor's socket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import os
+import pwd
+import time
+from dataclasses import dataclass
+
+_PATIENCE = 2.0  # seconds for the other daemon's rename or unlink
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who the daemon becomes; None where it stays who it is."""
+
+    user: int
+    group: int
+    name: str
+
+    @staticmethod
+    def named(user: str, group: str) -> Account | None:
+        """The account of the settings, where we are root and one is named."""
+        if os.geteuid() != 0 or not (user or group):
+            return None
+        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())
+        return Account(entry.pw_uid, grp.getgrnam(group).gr_gid if group else entry.pw_gid, entry.pw_name)
+
+    def become(self) -> None:
+        """For good: groups, group, user, in this order."""
+        os.initgroups(self.name, self.group)
+        os.setgid(self.group)
+        os.setuid(self.user)
+
+    def may_write(self, directory: str) -> bool:
+        """Could this account rename files in `directory`?"""
+        os.setegid(self.group)
+        os.seteuid(self.user)
+        try:
+            return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+
+def make_state(path: str, account: Account | None) -> None:
+    """The state directory, made where it is missing. Raises OSError."""
+    if not os.path.isdir(path):
+        os.makedirs(path, 0o755)
+        os.chmod(path, 0o750)
+        if account:
+            os.chown(path, account.user, account.group)
+
+
+class Lock:
+    """A flock on `<state>/lock`. It belongs to the open file, so every child closes it (`close_in_child`)."""
+
+    def __init__(self, state: str, account: Account | None) -> None:
+        """Raises OSError where the file can't be opened."""
+        self._path = os.path.join(state, "lock")
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if account:
+            os.fchown(self._descriptor, account.user, account.group)
+        self.held = False
+
+    def take(self, patience: float = 0.0) -> bool:
+        """Try for `patience` seconds."""
+        end = time.monotonic() + patience
+        while not self.held:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.held = True
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return False
+                time.sleep(0.05)
+        return True
+
+    def holder(self) -> str:
+        """Whose it is, as far as the file says."""
+        return os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+
+    def release(self) -> None:
+        """Let a successor have it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.held = False
+
+    def close_in_child(self) -> None:
+        """A child that kept it would keep the next daemon from starting."""
+        os.close(self._descriptor)
+
+
+class SocketPlace:
+    """The published name of a unix socket that was bound under `temporary`."""
+
+    def __init__(self, path: str, temporary: str, account: Account | None) -> None:
+        self.path = path
+        self.temporary = temporary
+        state = os.stat(temporary)
+        self._identity = (state.st_dev, state.st_ino)
+        self._guard = -1
+        self._published = False
+        try:
+            self._guard = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            if account:
+                os.fchown(self._guard, account.user, account.group)
+        except PermissionError:
+            pass  # another account's daemon made it: then only that one's unlink is unguarded
+
+    def publish(self) -> None:
+        """Put the socket under its name, over whatever socket is there. Raises OSError."""
+        self._lock()
+        try:
+            os.rename(self.temporary, self.path)
+            self._published = True
+        finally:
+            self._unlock()
+
+    @property
+    def published(self) -> bool:
+        return self._published
+
+    def owner(self) -> str:
+        """Who is under the name: `ours`, `other` or `nobody`."""
+        try:
+            state = os.stat(self.path)
+        except OSError:
+            return "nobody"
+        return "ours" if (state.st_dev, state.st_ino) == self._identity else "other"
+
+    def withdraw(self) -> bool:
+        """Remove the socket if it is still ours, so that clients see at once that nobody is there. False: it stays."""
+        self._lock()
+        try:
+            if not self._published:
+                os.unlink(self.temporary)
+            elif self.owner() == "ours":
+                os.unlink(self.path)
+        except OSError:
+            return False
+        finally:
+            self._unlock()
+        return True
+
+    def close_in_child(self) -> None:
+        if self._guard >= 0:
+            os.close(self._guard)
+            self._guard = -1
+
+    def _lock(self) -> None:
+        end = time.monotonic() + _PATIENCE
+        while self._guard >= 0:
+            try:
+                fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    return  # whoever holds it that long is stuck; the rename itself is atomic
+                time.sleep(0.01)
+
+    def _unlock(self) -> None:
+        if self._guard >= 0:
+            fcntl.flock(self._guard, fcntl.LOCK_UN)

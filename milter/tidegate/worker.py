@@ -1,0 +1,219 @@
+"""A worker: libmilter in the main thread, one command thread beside it, and a way to leave that loses no mail.
+
+Promises: maps a generation and makes it current by one assignment; on TERM, on command, and when the supervisor is
+gone it drains: accepts for a moment more, hands the listening socket's place to an idle one, lets each message in hand
+get its verdict, and ends with _exit. Refuses: libmilter's own stop (5 s, and it drops sessions); YAML.
+
+Theory of the signals. libmilter blocks HUP, TERM and INT in the thread that calls main() and in those that it makes,
+and takes them in a thread of its own, which would stop the daemon. Our command thread is older and has them open, so
+the kernel gives them to it; Python's C handler writes to the wakeup pipe, and the command thread reads that.
+(Python-level handlers would never run: the main thread sits in libmilter.) tests/e2e/test_daemon.py watches over it.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from tidegate import front, image
+from tidegate.live import Live
+from tidegate.observe.counters import Tally
+from tidegate.observe.logs import Writer
+from tidegate.settings import Settings
+from tidegate.supervisor.channel import Channel, Closed, Packet, content
+from tidegate.supervisor.crew import Offer
+
+_ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
+_NEGOTIATING = 0.1  # an accepted session may not have negotiated yet
+_LOOKS = 3  # looks without a message in hand, _LOOK apart, before it leaves
+_LOOK = 0.02
+_ORPHAN_IDLE = 30.0  # seconds that idle sessions get when the supervisor is gone
+_ORPHAN_BUSY = 60.0
+_TERM_IDLE = 2.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the supervisor gives to a new worker."""
+
+    slot: int
+    channel: Channel
+    listener: front.Listener
+    settings: Settings
+    tally: Tally
+    writer: Writer
+    offer: Offer | None
+
+
+def run_worker(assignment: Assignment) -> None:
+    """The worker's whole life, in its own process. Never returns."""
+    status = 70
+    try:
+        # Nothing that a worker does may end in the YAML parser: an import of it fails from here on.
+        sys.modules["yaml"] = None  # type: ignore[assignment]
+        os.setpgid(0, 0)
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, lambda _number, _frame: None)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        worker = Worker(assignment, reader)
+        worker.prepare()
+        threading.Thread(target=worker.obey, name="commands", daemon=True).start()
+        front.run(worker.desk)
+        # libmilter came back on its own: whatever the reason, the supervisor replaces us.
+        _log.error("libmilter ended", slot=assignment.slot)
+    except BaseException as error:  # the process boundary: logged here, replaced by the supervisor
+        _log.error("worker fault", slot=assignment.slot, exc_info=error)
+    finally:
+        os._exit(status)
+
+
+@dataclass(slots=True)
+class Worker:
+    """The command thread's state; `live` is all that it shares with the sessions."""
+
+    assignment: Assignment
+    signals: int  # read end of the wakeup pipe
+    live: Live = field(default_factory=Live)
+    desk: front.Desk = field(init=False)
+    orphan: bool = False
+
+    def prepare(self) -> None:
+        """Map the generation in force and register the callbacks, before libmilter starts."""
+        settings = self.assignment.settings
+        offer = self.assignment.offer
+        number = 0
+        if offer is not None:
+            generation = self._map(offer.image, offer.columns)
+            self.live.current = generation
+            number = offer.number
+        self.desk = front.Desk(
+            self.live, self.assignment.tally, settings.deadline, settings.mask, self.assignment.writer
+        )
+        front.install(self.desk)
+        self.assignment.channel.send("ready", number=number)
+
+    def _map(self, image_descriptor: int, columns: int) -> image.Generation:
+        # MAP_PRIVATE: before Linux 6.7 a shared map of a write-sealed memfd is refused, even one only for reading.
+        mapped = mmap.mmap(image_descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        generation = image.Generation(mapped)
+        self.assignment.tally.name_rules(json.loads(content(columns)))
+        return generation
+
+    def obey(self) -> None:
+        """The command thread: packets from the supervisor, and signals, until it ends the process."""
+        try:
+            while True:
+                ready, _, _ = select.select([self.assignment.channel, self.signals], [], [])
+                if self.signals in ready and self._terminated():
+                    self.assignment.channel.send("leaving")
+                    self._drain(_TERM_IDLE, max(_TERM_IDLE, self.assignment.settings.deadline))
+                if self.assignment.channel in ready:
+                    packet = self._receive()
+                    if packet:
+                        self._do(packet)
+        except BaseException as error:  # the thread's boundary: without it the worker could not be led any more
+            _log.error("worker fault", slot=self.assignment.slot, exc_info=error)
+            os._exit(70)
+
+    def _receive(self) -> Packet | None:
+        try:
+            return self.assignment.channel.receive()
+        except Closed:
+            _log.error("supervisor gone: draining", slot=self.assignment.slot)
+            self.orphan = True
+            self._drain(_ORPHAN_IDLE, _ORPHAN_BUSY)
+            return None
+
+    def _terminated(self) -> bool:
+        """Was one of the signals TERM or INT? HUP and USR1 are the supervisor's business."""
+        try:
+            received = os.read(self.signals, 4096)
+        except BlockingIOError:
+            return False
+        return bool({signal.SIGTERM, signal.SIGINT} & set(received))
+
+    def _do(self, packet: Packet) -> None:
+        match packet.word:
+            case "ping":
+                self._pong()
+            case "generation":
+                self._activate(packet)
+            case "reopen":
+                self.assignment.writer.reopen()
+            case "drain":
+                self._drain(float(packet.values["idle"]), float(packet.values["busy"]))
+
+    def _pong(self) -> None:
+        self.assignment.channel.send("pong", sessions=self.desk.sessions, messages=self.desk.messages)
+
+    def _activate(self, packet: Packet) -> None:
+        number = packet.values["number"]
+        try:
+            self.live.current = self._map(*packet.descriptors)
+        except (image.BadImage, OSError, ValueError, TypeError) as error:
+            self.assignment.channel.send("refused", number=number, why=str(error)[:300])
+        else:
+            self.assignment.channel.send("active", number=number)
+        finally:
+            for descriptor in packet.descriptors:
+                os.close(descriptor)
+
+    def _drain(self, idle: float, busy: float) -> None:
+        """Leave: idle sessions get `idle` seconds, messages in hand `busy`. Never returns."""
+        began = time.monotonic()
+        self.desk.draining = True  # from now on MAIL is answered 421 4.3.2: the client reconnects elsewhere
+        self._wait(_ACCEPTING)
+        self._stop_accepting()
+        self._wait(_NEGOTIATING)
+        quiet = 0
+        while quiet < _LOOKS:
+            idle, busy = self._hurry(idle, busy)
+            spent = time.monotonic() - began
+            in_hand = self.desk.messages > 0 and spent < busy
+            waiting = self.desk.sessions > 0 and spent < idle
+            quiet = 0 if in_hand or waiting else quiet + 1
+            self._wait(_LOOK)
+        self.desk.flush()
+        _log.info("worker left", slot=self.assignment.slot, sessions=self.desk.sessions, messages=self.desk.messages)
+        os._exit(0)
+
+    def _hurry(self, idle: float, busy: float) -> tuple[float, float]:
+        """TERM, or another drain command, during the drain can only make it shorter."""
+        if self._terminated():
+            return min(idle, _TERM_IDLE), min(busy, self.assignment.settings.deadline)
+        if self.orphan:
+            return idle, busy
+        try:
+            packet = self.assignment.channel.receive()
+        except Closed:
+            self.orphan = True
+            return idle, busy
+        if packet is not None and packet.word == "ping":
+            self._pong()
+        if packet is not None and packet.word == "drain":
+            return min(idle, float(packet.values["idle"])), min(busy, float(packet.values["busy"]))
+        return idle, busy
+
+    def _wait(self, seconds: float) -> None:
+        select.select([], [], [], seconds)
+
+    def _stop_accepting(self) -> None:
+        """Put an idle socket over the listening descriptor: libmilter's accept finds nothing there, and says nothing."""
+        idle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        idle.bind("")  # Linux gives it an abstract name of its own
+        idle.listen(1)
+        os.dup2(idle.fileno(), self.assignment.listener.descriptor, inheritable=False)
