@@ -1,4 +1,4 @@
-"""`python3 -m tidegate` is the same as `tidegate`."""
+"""`python3 -m tidegate`: the same door as the command `tidegate`."""
 
 from tidegate.cli import main
 

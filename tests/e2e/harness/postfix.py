@@ -1,8 +1,8 @@
 """A private Postfix: its own configuration, queue, data and log below one directory, on free loopback ports.
 
 Promises: never touches the machine's own Postfix; runs as root without systemd; every service names its milters with
-their own `default_action=tempfail` and timeouts, as postfix/README.md asks of an admin; stopped at the end of `with`, and
-at the interpreter's exit. Refuses: DNS (`smtp_host_lookup = native`), the network (one next hop, on loopback), chroot.
+their own `default_action=tempfail` and timeouts, as postfix/README.md asks of an admin; stopped at the end of `with`,
+and at the interpreter's exit. Refuses: DNS (`smtp_host_lookup = native`), the network (one next hop), chroot.
 
 A service trusts XCLIENT from loopback: `XCLIENT LOGIN=alice@example.com ADDR=192.0.2.7` is the shortest login.
 """

@@ -1,0 +1,64 @@
+# make demo    a private Postfix, Tidegate, real messages, one table of what happened
+# make test    the checks and all tests, end to end on a real Postfix included
+# make check   ruff, mypy, the law of imports
+# make bench   speed and memory, beside a C milter that does nothing; writes bench/results.json
+# make soak    the same mail for a long time, with faults;  make fuzz  hostile bytes
+# make clean   what the above left behind
+#
+# All of them install what is missing (Debian 12 or 13) as root, and print the one command to run otherwise. Without root
+# `make check` runs where nothing is missing.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check e2e bench soak fuzz clean packages
+
+# Debian's interpreter: the one that python3-milter was built for, whatever else is first in PATH.
+SYSTEM_PYTHON := /usr/bin/python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.ready
+# The packages in milter/ and the tests, and nothing of the caller's environment.
+RUN := env -u PYTHONHOME PYTHONPATH=milter:. PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo:
+	@sh tests/setup/install.sh demo
+	@$(RUN) $(SYSTEM_PYTHON) -m tests.demo
+
+packages:
+	@sh tests/setup/install.sh test
+
+$(STAMP): tests/setup/requirements-dev.txt
+	@sh tests/setup/install.sh check
+	@$(SYSTEM_PYTHON) -m venv --system-site-packages $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/setup/requirements-dev.txt
+	@touch $(STAMP)
+
+test: packages check
+	@$(RUN) $(PYTHON) -m pytest
+
+check: $(STAMP)
+	$(VENV)/bin/ruff check milter tests bench
+	$(VENV)/bin/ruff format --check milter tests bench
+	$(VENV)/bin/mypy
+	@$(RUN) $(PYTHON) -m pytest -q tests/test_layout.py
+
+e2e: packages $(STAMP)
+	@$(RUN) $(PYTHON) -m pytest tests/e2e
+
+bench: $(STAMP)
+	@sh tests/setup/install.sh bench
+	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
+
+soak: packages $(STAMP)
+	@$(RUN) $(PYTHON) -m tests.soak $(SOAK)
+
+fuzz: packages $(STAMP)
+	@$(RUN) $(PYTHON) -m tests.fuzz $(FUZZ)
+
+clean:
+	rm -rf $(VENV) build dist bench/build bench/results*.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf *.egg-info milter/*.egg-info
+	find milter tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
