@@ -27,7 +27,7 @@ from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer
 from tidegate.observe.metrics import CONTENT_TYPE, Gauges, render
 from tidegate.settings import Settings
-from tidegate.supervisor.channel import Channel, Closed, Packet, content
+from tidegate.supervisor.channel import Channel, ClosedError, Packet, content
 
 _REMIND = 60.0  # seconds after which an unheeded announcement is repeated
 
@@ -39,17 +39,18 @@ class Watch:
     """When is a change a candidate? Pure: digests and monotonic seconds come in."""
 
     loaded: str = ""
+    steady: bool = False
     _last: str = ""
     _announced: str = ""
     _when: float = 0.0
 
     def look(self, digest: str, now: float) -> bool:
         """One look; True where the supervisor should load."""
-        steady, self._last = digest == self._last, digest
+        self.steady, self._last = digest == self._last, digest
         if digest == self.loaded:
             self._announced = ""
             return False
-        if not steady or (digest == self._announced and now - self._when < _REMIND):
+        if not self.steady or (digest == self._announced and now - self._when < _REMIND):
             return False
         self._announced, self._when = digest, now
         return True
@@ -90,13 +91,14 @@ class Clerk:
         for descriptor in packet.descriptors:
             os.close(descriptor)
 
-    def look(self, now: float) -> None:
-        """One poll of the sources, and of the metrics address while it can't be had."""
+    def look(self, now: float) -> bool:
+        """One poll of the sources, and of the metrics address while it can't be had. False: a change is under way."""
         digest = self.digester.digest(self.settings.policies, self.lists)
         if self.watch.look(digest, now):
             self.channel.send("candidate", digest=digest)
         if self.settings.metrics_port and self.metrics is None:
             self._open_metrics()
+        return self.watch.steady
 
     def _open_metrics(self) -> None:
         error = ""
@@ -161,7 +163,7 @@ def run_clerk(
         clerk.learn(known)
         _serve(clerk)
         status = 0
-    except BaseException as error:  # the process boundary: logged here, replaced by the supervisor
+    except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor
         _log.error("clerk fault", exc_info=error)
     finally:
         os._exit(status)
@@ -172,13 +174,14 @@ def _serve(clerk: Clerk) -> None:
     while True:
         now = time.monotonic()
         if now >= due:
-            clerk.look(now)
-            due = now + clerk.settings.poll
+            poll = clerk.settings.poll
+            # The second look at a change comes soon: what is still being written changes within a second.
+            due = now + (poll if clerk.look(now) else min(poll, 1.0))
         ready, _, _ = select.select([clerk.channel], [], [], max(0.0, due - time.monotonic()))
         if ready:
             try:
                 packet = clerk.channel.receive()
-            except Closed:
+            except ClosedError:
                 return  # the supervisor is gone
             if packet:
                 clerk.hear(packet)

@@ -23,12 +23,12 @@ _PATIENCE = 30.0  # seconds for a whole exchange
 Answer = Callable[[Mapping[str, Any]], str]  # a request to the JSON text of its answer
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """No daemon answers there; the text says why."""
 
 
 def ask(state: str, request: Mapping[str, Any], patience: float = 5.0) -> dict[str, Any]:
-    """Send one request to the daemon of this state directory. Raises Unreachable."""
+    """Send one request to the daemon of this state directory. Raises UnreachableError."""
     path = os.path.join(state, NAME)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
@@ -39,11 +39,11 @@ def ask(state: str, request: Mapping[str, Any], patience: float = 5.0) -> dict[s
                 line = answers.readline()
         answer = json.loads(line)
     except OSError as error:
-        raise Unreachable(f"{path}: {error.strerror or error}") from error
+        raise UnreachableError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise Unreachable(f"{path}: it closed without an answer") from error
+        raise UnreachableError(f"{path}: it closed without an answer") from error
     if not isinstance(answer, dict):
-        raise Unreachable(f"{path}: it gave no answer of ours")
+        raise UnreachableError(f"{path}: it gave no answer of ours")
     return answer
 
 

@@ -144,8 +144,7 @@ def guard(
             problems.append(
                 problem(code, f"{source.name}: {why}; what it held stays in force", Place(source.name, 1, 1))
             )
-            source = replace(source, data=b"", error=why)
-        guarded.append(source)
+        guarded.append(replace(source, data=b"", error=why) if code else source)
     return tuple(guarded), tuple(problems)
 
 

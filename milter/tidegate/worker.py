@@ -30,7 +30,7 @@ from tidegate.live import Live
 from tidegate.observe.counters import Tally
 from tidegate.observe.logs import Writer
 from tidegate.settings import Settings
-from tidegate.supervisor.channel import Channel, Closed, Packet, content
+from tidegate.supervisor.channel import Channel, ClosedError, Packet, content
 from tidegate.supervisor.crew import Offer
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
@@ -75,7 +75,7 @@ def run_worker(assignment: Assignment) -> None:
         front.run(worker.desk)
         # libmilter came back on its own: whatever the reason, the supervisor replaces us.
         _log.error("libmilter ended", slot=assignment.slot)
-    except BaseException as error:  # the process boundary: logged here, replaced by the supervisor
+    except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor
         _log.error("worker fault", slot=assignment.slot, exc_info=error)
     finally:
         os._exit(status)
@@ -125,14 +125,14 @@ class Worker:
                     packet = self._receive()
                     if packet:
                         self._do(packet)
-        except BaseException as error:  # the thread's boundary: without it the worker could not be led any more
+        except BaseException as error:  # noqa: BLE001 - the thread's boundary: without it the worker could not be led any more
             _log.error("worker fault", slot=self.assignment.slot, exc_info=error)
             os._exit(70)
 
     def _receive(self) -> Packet | None:
         try:
             return self.assignment.channel.receive()
-        except Closed:
+        except ClosedError:
             _log.error("supervisor gone: draining", slot=self.assignment.slot)
             self.orphan = True
             self._drain(_ORPHAN_IDLE, _ORPHAN_BUSY)
@@ -199,7 +199,7 @@ class Worker:
             return idle, busy
         try:
             packet = self.assignment.channel.receive()
-        except Closed:
+        except ClosedError:
             self.orphan = True
             return idle, busy
         if packet is not None and packet.word == "ping":
@@ -212,7 +212,7 @@ class Worker:
         select.select([], [], [], seconds)
 
     def _stop_accepting(self) -> None:
-        """Put an idle socket over the listening descriptor: libmilter's accept finds nothing there, and says nothing."""
+        """Put an idle socket over the listening descriptor: libmilter finds nothing to accept, and says nothing."""
         idle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         idle.bind("")  # Linux gives it an abstract name of its own
         idle.listen(1)

@@ -18,7 +18,7 @@ def run(config: str, takeover: bool) -> None:
     TERM or INT stops it, HUP reads the policies again, USR1 reopens the log. Exit codes: 0 stopped; 75 another daemon
     runs on the state directory, or the socket can't be had for now; 78 the settings can't be used and never were good.
     """
-    from tidegate.supervisor import Refusal, boot  # the daemon's rooms cost 50 ms of imports
+    from tidegate.supervisor.boot import Refusal, boot  # the daemon's rooms cost 50 ms of imports
     from tidegate.supervisor.daemon import Supervisor
 
     booted = boot(config, takeover)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tidegate.control import Unreachable, ask
+from tidegate.control import UnreachableError, ask
 
 _QUIET = ("active", "shadow", "off")  # states that somebody chose
 
@@ -29,7 +29,7 @@ def status(config: str, state: str, as_json: bool) -> None:
         try:
             document = ask(place, {"do": "status"})
             break
-        except Unreachable as error:
+        except UnreachableError as error:
             reasons.append(str(error))
     if not document:
         click.echo(f"tidegate: no daemon answers: {'; '.join(reasons)}", err=True)

@@ -55,8 +55,9 @@ def work(child: Confined, request: Request) -> None:
     accepted, problems = live.read_accepted(request.state)
     sources, lost = live.guard(found.sources, found.error, accepted)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
-    if found.error and not accepted.texts:
-        _nothing(child, request, found.error, problems, began)
+    unread = found.error or _all_unread(sources)
+    if unread and not accepted.texts:
+        _nothing(child, request, unread, problems, began)
         return
     if not sources:
         text = f"there is no policy file in {request.policies}: all mail is accepted"
@@ -88,7 +89,7 @@ def work(child: Confined, request: Request) -> None:
 
 
 def _nothing(child: Confined, request: Request, why: str, problems: tuple[Problem, ...], began: float) -> None:
-    """The directory can't be read and nothing is known from before: no generation, so mail is deferred."""
+    """Nothing can be read and nothing is known from before: no generation, so mail is deferred."""
     unread = problem("no-generation", f"{why}; nothing is known from before: all mail is deferred", Place(".", 0, 0))
     found = directory.read_directory(request.policies)
     report = Report(
@@ -97,6 +98,13 @@ def _nothing(child: Confined, request: Request, why: str, problems: tuple[Proble
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _all_unread(sources: tuple[Source, ...]) -> str:
+    """Why not one of the files can be read; "" where one can, or where there are none."""
+    if not sources or not all(source.error for source in sources):
+        return ""
+    return f"no policy file can be read ({sources[0].name}: {sources[0].error})"
 
 
 def _load(

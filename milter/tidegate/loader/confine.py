@@ -102,7 +102,7 @@ def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Ca
         _limit()
         work(child)
         status = 0
-    except BaseException as error:  # the process boundary: nothing may run on in a copy of the supervisor
+    except BaseException as error:  # noqa: BLE001 - the process boundary: nothing may run on in a copy of the supervisor
         text = f"{type(error).__name__}: {error}"[:380]
         os.pwrite(child.result, text.encode("utf-8", "replace"), 0)
     finally:

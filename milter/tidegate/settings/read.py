@@ -27,7 +27,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
-class _Wrong(Exception):
+class _UnusableError(Exception):
     """What is wrong with one value, for a person; becomes a Problem with its place."""
 
 
@@ -37,7 +37,7 @@ def load_settings(path: str) -> Settings | tuple[Problem, ...]:
         data = _read(path)
     except OSError as error:
         return (problem("settings-unreadable", f"{path}: {error.strerror}", Place(path, 0, 0)),)
-    except _Wrong as error:
+    except _UnusableError as error:
         return (problem("settings-unreadable", f"{path}: {error}", Place(path, 0, 0)),)
     return check_settings(data, path)
 
@@ -48,9 +48,9 @@ def _read(path: str) -> bytes:
     with open(descriptor, "rb") as file:
         data = file.read(SIZE_LIMIT + 1)
     if data is None:
-        raise _Wrong("it is not a regular file")
+        raise _UnusableError("it is not a regular file")
     if len(data) > SIZE_LIMIT:
-        raise _Wrong(f"it is larger than {SIZE_LIMIT} bytes")
+        raise _UnusableError(f"it is larger than {SIZE_LIMIT} bytes")
     return data
 
 
@@ -85,7 +85,7 @@ def state_of(data: bytes, path: str) -> str:
 
 
 def _compose(data: bytes, path: str) -> tuple[nodes.Mapping | None, list[Problem]]:
-    root, found = compose(data, path)
+    root, found = nodes.compose(data, path)
     problems = [replace(one, code="settings-syntax") for one in found]
     if root is not None and not isinstance(root, nodes.Mapping):
         problems.append(problem("settings-syntax", "the settings have to be a map of `key: value` lines", root.place))
@@ -112,7 +112,7 @@ def _values(root: nodes.Mapping) -> tuple[dict[str, Any], list[Problem]]:
         else:
             try:
                 values[name.text] = reader(node.text)
-            except _Wrong as error:
+            except _UnusableError as error:
                 problems.append(problem("settings-value", f"`{name.text}`: {error}", node.place))
         seen.add(name.text)
     return values, problems
@@ -126,16 +126,16 @@ def _listen(text: str) -> Listen:
     family, colon, rest = text.partition(":")
     if family in ("unix", "local") and colon:
         if not rest.startswith("/"):
-            raise _Wrong(
+            raise _UnusableError(
                 "the socket needs an absolute path as this machine sees it: Postfix's `unix:tidegate/x.sock` is "
                 "`unix:/var/spool/postfix/tidegate/x.sock` here"
             )
         if len(os.fsencode(rest)) > _PATH_LIMIT - _TEMPORARY:
-            raise _Wrong(f"the path is too long for a socket (limit {_PATH_LIMIT - _TEMPORARY} bytes)")
+            raise _UnusableError(f"the path is too long for a socket (limit {_PATH_LIMIT - _TEMPORARY} bytes)")
         return Listen(ListenKind.UNIX, path=os.path.normpath(rest))
     if family in ("inet", "inet6") and colon:
         return _inet(family, rest)
-    raise _Wrong("write unix:/path/to/socket, inet:host:port (as Postfix) or inet:port@host (as libmilter)")
+    raise _UnusableError("write unix:/path/to/socket, inet:host:port (as Postfix) or inet:port@host (as libmilter)")
 
 
 def _inet(family: str, rest: str) -> Listen:
@@ -145,22 +145,22 @@ def _inet(family: str, rest: str) -> Listen:
         host, _, port = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not _HOST.fullmatch(host):
-        raise _Wrong("it needs a host: inet:127.0.0.1:8891 or inet:8891@127.0.0.1")
+        raise _UnusableError("it needs a host: inet:127.0.0.1:8891 or inet:8891@127.0.0.1")
     kind = ListenKind.INET6 if family == "inet6" or ":" in host else ListenKind.INET
     return Listen(kind, host=host, port=_port(port))
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise _Wrong(f"{text!r} is no port (1 to 65535)")
+        raise _UnusableError(f"{text!r} is no port (1 to 65535)")
     return int(text)
 
 
 def _path(text: str) -> str:
     if not text.startswith("/"):
-        raise _Wrong("it has to be an absolute path")
+        raise _UnusableError("it has to be an absolute path")
     if "\0" in text:
-        raise _Wrong("it holds a NUL byte")
+        raise _UnusableError("it holds a NUL byte")
     return os.path.normpath(text)
 
 
@@ -171,7 +171,7 @@ def _log(text: str) -> str:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
-            raise _Wrong(f"write {' or '.join(choices)}")
+            raise _UnusableError(f"write {' or '.join(choices)}")
         return text
 
     return read
@@ -182,13 +182,13 @@ def _switch(text: str) -> bool:
         return True
     if text in ("false", "off", "no", "none"):
         return False
-    raise _Wrong("write true or false")
+    raise _UnusableError("write true or false")
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
-            raise _Wrong(f"write a whole number from {low} to {high}")
+            raise _UnusableError(f"write a whole number from {low} to {high}")
         return int(text)
 
     return read
@@ -198,10 +198,10 @@ def _duration(low: float, high: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|)", text)
         if not found:
-            raise _Wrong("write a duration such as 8s, 500ms, 2m")
+            raise _UnusableError("write a duration such as 8s, 500ms, 2m")
         seconds = float(found[1]) * _UNITS[found[2]]
         if not low <= seconds <= high:
-            raise _Wrong(f"it has to be from {low:g}s to {high:g}s")
+            raise _UnusableError(f"it has to be from {low:g}s to {high:g}s")
         return seconds
 
     return read
@@ -213,13 +213,13 @@ def _metrics(text: str) -> tuple[str, int]:
     host, colon, port = text.removeprefix("inet:").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not _HOST.fullmatch(host):
-        raise _Wrong("write off, or an address such as 127.0.0.1:9127")
+        raise _UnusableError("write off, or an address such as 127.0.0.1:9127")
     return host, _port(port)
 
 
 def _mode(text: str) -> int:
     if not re.fullmatch(r"(?:0|0o)?[0-7]{3}", text):
-        raise _Wrong("write three octal digits such as 0660")
+        raise _UnusableError("write three octal digits such as 0660")
     return int(text[-3:], 8)
 
 
@@ -227,7 +227,7 @@ def _account(text: str) -> str:
     try:
         pwd.getpwnam(text)
     except (KeyError, ValueError):
-        raise _Wrong(f"there is no account {text!r} on this machine") from None
+        raise _UnusableError(f"there is no account {text!r} on this machine") from None
     return text
 
 
@@ -235,19 +235,19 @@ def _group(text: str) -> str:
     try:
         grp.getgrnam(text)
     except (KeyError, ValueError):
-        raise _Wrong(f"there is no group {text!r} on this machine") from None
+        raise _UnusableError(f"there is no group {text!r} on this machine") from None
     return text
 
 
 def _realm(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
-        raise _Wrong("write a domain such as example.com")
+        raise _UnusableError("write a domain such as example.com")
     return text.lower()
 
 
 def _delimiter(text: str) -> str:
     if len(text) > 1 or text in ("@", ".", " "):
-        raise _Wrong("write one character such as '+'")
+        raise _UnusableError("write one character such as '+'")
     return text
 
 

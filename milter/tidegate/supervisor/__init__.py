@@ -11,7 +11,3 @@ Promises: one thread, which never blocks on a child, a client or a disk of someb
     places    the lock, the socket's name, the account
     channel   one end of a socketpair: JSON messages, descriptors beside them
 """
-
-from tidegate.supervisor.boot import Booted, Refusal, boot
-
-__all__ = ["Booted", "Refusal", "boot"]

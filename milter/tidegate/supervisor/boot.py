@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tidegate.alerts import problem
-from tidegate.control import Unreachable, ask
+from tidegate.control import UnreachableError, ask
 from tidegate.front import listener as front_listener
 from tidegate.loader.confine import Confined
 from tidegate.loader.report import problem_from, problem_json
@@ -25,7 +25,7 @@ from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer, configure
 from tidegate.settings import ListenKind, Settings, from_json, load_settings, recall, state_of, to_json
 from tidegate.supervisor.channel import content
-from tidegate.supervisor.places import Account, Lock, SocketPlace, make_state
+from tidegate.supervisor.places import Account, Lock, SocketPlace, make_state, remove_leftovers
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
@@ -174,7 +174,7 @@ def lock_holder(state: str) -> str:
 def _ask_for_lock(state: str) -> bool:
     try:
         return bool(ask(state, {"do": "takeover"}).get("done"))
-    except Unreachable as error:
+    except UnreachableError as error:
         _log.warning("takeover refused", reason=str(error))
         return False
 
@@ -185,16 +185,21 @@ def _listen(settings: Settings, account: Account | None) -> tuple[front_listener
     if listen.kind is not ListenKind.UNIX:
         return front_listener.open_listener(listen.for_libmilter()), None
     temporary = f"{listen.path}.{os.getpid()}.new"
+    remove_leftovers(listen.path)
     before = os.umask(0o177)  # nobody may connect before it has its mode
     try:
         opened = front_listener.open_listener(f"unix:{temporary}")
     finally:
         os.umask(before)
     place = SocketPlace(listen.path, temporary, account)
-    group = _group(settings, account)
-    if account or group >= 0:
-        os.chown(temporary, account.user if account else -1, group)
-    os.chmod(temporary, settings.socket_mode)
+    try:
+        group = _group(settings, account)
+        if account or group >= 0:
+            os.chown(temporary, account.user if account else -1, group)
+        os.chmod(temporary, settings.socket_mode)
+    except OSError:
+        place.withdraw()
+        raise
     return opened, place
 
 

@@ -29,7 +29,7 @@ class Packet:
     descriptors: tuple[int, ...] = ()
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The other side is gone."""
 
 
@@ -65,16 +65,16 @@ class Channel:
         return True
 
     def receive(self) -> Packet | None:
-        """The next packet, None where there is none yet. Raises Closed at the end."""
+        """The next packet, None where there is none yet. Raises ClosedError at the end."""
         try:
             data, ancillary, _flags, _address = self._end.recvmsg(_PACKET, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            raise Closed from error
+            raise ClosedError from error
         descriptors = _descriptors(ancillary)
         if not data:
-            raise Closed
+            raise ClosedError
         try:
             values = json.loads(data)
             word = values.pop("word")
@@ -94,7 +94,7 @@ def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, ...]
 
 
 def memory(name: str, data: bytes) -> int:
-    """A sealed memfd with `data`: whoever maps it can neither be surprised nor killed (a truncated file is a SIGBUS)."""
+    """A sealed memfd with `data`: whoever maps it can't be killed by a truncation, as with a plain file (SIGBUS)."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     written = 0
     while written < len(data):

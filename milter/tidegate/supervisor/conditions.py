@@ -79,7 +79,7 @@ class Conditions:
         self.judge("clerk-dying", "the clerk dies again and again" if stuck else "")
 
     def recheck_settings(self) -> None:
-        """HUP: are the settings on disk still good, and still those in force? Read in a child; reaped() has the answer."""
+        """HUP: are the settings on disk good, and those in force? A child reads them; reaped() has the answer."""
         if self._reader is None:
             self._reader = Confined("settings")
             self._reader.start(lambda own: read_in_child(own, self._booted.config), lambda: None, READING)

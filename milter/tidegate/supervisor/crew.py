@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tidegate.supervisor.channel import Channel, Closed, Packet
+from tidegate.supervisor.channel import Channel, ClosedError, Packet
 
 PING = 1.0  # seconds between two pings
 _FIRST = 0.1  # seconds before the first replacement
@@ -119,7 +119,7 @@ class Crew:
                 return
             try:
                 packet = child.channel.receive()
-            except Closed:
+            except ClosedError:
                 self._cut(child)  # it is about to be reaped
                 return
             if packet is None:

@@ -249,9 +249,10 @@ class Supervisor:
         self._booted.lock.release()
 
     def _leave(self) -> None:
-        for child in (*self._clerk.alive,):
-            os.waitpid(child.pid, 0)
-        self._loads.stop()
+        end = time.monotonic() + 0.5
+        while (self._clerk.alive or self._loads.busy) and time.monotonic() < end:
+            self._reap()  # not for ever: a clerk may hang in a disk that does not answer
+            time.sleep(0.01)
         _log.info("stopped", stage=self.stage.value)
 
     # ── children ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ done under a short flock on `<socket>.lock`: an old daemon can't remove its succ
 from __future__ import annotations
 
 import fcntl
+import glob
 import grp
 import os
 import pwd
@@ -98,6 +99,17 @@ class Lock:
     def close_in_child(self) -> None:
         """A child that kept it would keep the next daemon from starting."""
         os.close(self._descriptor)
+
+
+def remove_leftovers(path: str) -> None:
+    """Remove temporary sockets of daemons that were killed before they had put theirs into place."""
+    for name in glob.glob(f"{glob.escape(path)}.*.new"):
+        owner = name[len(path) + 1 : -len(".new")]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            try:
+                os.unlink(name)
+            except OSError:
+                return  # another account's: it harms nobody
 
 
 class SocketPlace:
