@@ -117,11 +117,12 @@ class Worker:
         """The command thread: packets from the supervisor, and signals, until it ends the process."""
         try:
             while True:
-                ready, _, _ = select.select([self.assignment.channel, self.signals], [], [])
+                commands = self.assignment.channel.fileno()
+                ready, _, _ = select.select([commands, self.signals], [], [])
                 if self.signals in ready and self._terminated():
                     self.assignment.channel.send("leaving")
                     self._drain(_TERM_IDLE, max(_TERM_IDLE, self.assignment.settings.deadline))
-                if self.assignment.channel in ready:
+                if commands in ready:
                     packet = self._receive()
                     if packet:
                         self._do(packet)

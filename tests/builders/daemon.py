@@ -27,7 +27,8 @@ ACCEPT_ALL = "version: 1\nrules: []\n...\n"
 
 def reject_all(rule: str = "stop", code: str = "550 5.7.1", text: str = "stopped by {rule}") -> str:
     """A policy file whose one rule refuses every outbound message of the client below."""
-    return f'version: 1\nrules:\n  - id: {rule}\n    when: always\n    do: {{reject: {{code: "{code}", text: "{text}"}}}}\n...\n'
+    reply = f'{{code: "{code}", text: "{text}"}}'
+    return f"version: 1\nrules:\n  - id: {rule}\n    when: always\n    do: {{reject: {reply}}}\n...\n"
 
 
 def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
@@ -120,9 +121,8 @@ class Session:
         self._send(b"E")
         while True:
             letter, data = self._receive()
-            if letter in "acrtdyq":
-                if letter != "q":
-                    return answer(letter, data)
+            if letter in "acrtdy":
+                return answer(letter, data)
 
     def message(self) -> str:
         """One whole message."""

@@ -12,7 +12,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.builders.daemon import ACCEPT_ALL, Daemon, Session, reject_all, until
+
+from tests.builders.daemon import ACCEPT_ALL, Daemon, Session, answer, reject_all, until
 
 
 @pytest.fixture
@@ -278,20 +279,20 @@ def test_takeover_leaves_no_gap(folder: Path) -> None:
             until(lambda: replies.add(old.message()) or new.status().get("pid") == new.pid, "the new one answers")
             until(lambda: replies.add(new.message()) or old.workers() != [], "messages meanwhile")
             assert 1 == len(replies)
-            assert ("y", b"421 4.3.2") == (answer := until(lambda: _mail(idle), "421"))[:1] + (answer[1][:9],)
+            assert until(lambda: _mail(idle), "421").startswith("421 4.3.2")
             idle.close()
             assert 0 == old.process.wait(15)
             assert refused(new)
             new.stop()
 
 
-def _mail(session: Session) -> tuple[str, bytes] | None:
-    """MAIL on a session that stays; None while the worker still takes messages."""
+def _mail(session: Session) -> str:
+    """The reply to MAIL on a session that stays; "" while the worker still takes messages."""
     letter, data = session.mail()
     if letter != "y":
         session.abort()
-        return None
-    return letter, data
+        return ""
+    return answer(letter, data)
 
 
 def test_another_state_directory_takes_the_socket_over(folder: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tidegate.alerts import problem
+from tidegate.alerts import CODES, problem
 from tidegate.model import Place, Problem
 from tidegate.policy import nodes
 from tidegate.settings.values import STATE, Listen, ListenKind, Settings
@@ -86,7 +86,7 @@ def state_of(data: bytes, path: str) -> str:
 
 def _compose(data: bytes, path: str) -> tuple[nodes.Mapping | None, list[Problem]]:
     root, found = nodes.compose(data, path)
-    problems = [replace(one, code="settings-syntax") for one in found]
+    problems = [replace(one, code="settings-syntax", cure=one.cure or CODES["settings-syntax"][1]) for one in found]
     if root is not None and not isinstance(root, nodes.Mapping):
         problems.append(problem("settings-syntax", "the settings have to be a map of `key: value` lines", root.place))
         return None, problems

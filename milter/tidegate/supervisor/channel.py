@@ -52,8 +52,12 @@ class Channel:
     def close(self) -> None:
         self._end.close()
 
-    def send(self, word: str, descriptors: Sequence[int] = (), **values: object) -> bool:
+    def send(self, word: str, **values: object) -> bool:
         """Send one packet; False where the peer's buffer is full (it is stuck) or it is gone."""
+        return self.send_with((), word, **values)
+
+    def send_with(self, descriptors: Sequence[int], word: str, **values: object) -> bool:
+        """The same, with descriptors beside it."""
         data = json.dumps({"word": word, **values}).encode()
         try:
             if descriptors:

@@ -198,9 +198,9 @@ class Handover:
                 continue
             asked = self._asked.get(child.pid)
             if asked is None:
-                sent = child.channel.send(
-                    "generation",
+                sent = child.channel.send_with(
                     (self.offer.image, self.offer.columns),
+                    "generation",
                     number=self.offer.number,
                     digest=self.offer.digest,
                 )

@@ -105,7 +105,7 @@ class Generations:
         descriptor = memory("tidegate-watch", json.dumps(known).encode())
         for child in self.clerk.alive:
             if child.channel:
-                child.channel.send("watch", (descriptor,))
+                child.channel.send_with((descriptor,), "watch")
         os.close(descriptor)
 
     def gauges(self) -> Gauges:

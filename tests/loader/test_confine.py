@@ -1,0 +1,62 @@
+"""The confined child: its results come back, and its death has a name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tidegate.loader.confine import Confined, Death
+from tidegate.supervisor.channel import content
+
+
+def run(work: Callable[[Confined], object], wall_clock: float = 20.0) -> tuple[bytes, Death | None]:
+    child = Confined("test")
+
+    def named(own: Confined) -> None:
+        own.progress("10.yaml: rule x")
+        work(own)
+
+    child.start(named, lambda: None, wall_clock)
+    while True:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if pid:
+            break
+        child.overdue(time.monotonic())
+        time.sleep(0.01)
+    death = child.ended(status)
+    result = content(child.result)
+    child.close()
+    return result, death
+
+
+def test_the_result_comes_back() -> None:
+    """What the child wrote is there after it ended."""
+    assert (b"fine", None) == run(lambda own: os.pwrite(own.result, b"fine", 0))
+
+
+@pytest.mark.parametrize(
+    ("work", "wall_clock", "text"),
+    [
+        (lambda own: os.kill(os.getpid(), signal.SIGSEGV), 20, "SIGSEGV"),
+        (lambda own: bytearray(3 << 30), 20, "MemoryError"),
+        (lambda own: 1 // 0, 20, "ZeroDivisionError"),
+        (lambda own: os._exit(3), 20, "status 3"),
+        (lambda own: signal.pause(), 0.1, "longer than"),
+        (lambda own: raise_exit(), 20, "SystemExit"),
+    ],
+    ids=["segfault", "memory", "exception", "exit", "time", "SystemExit"],
+)
+def test_a_death_is_named(work: Callable[[Confined], object], wall_clock: float, text: str) -> None:
+    """How it died, and what it was busy with."""
+    _, death = run(work, wall_clock)
+    assert death is not None
+    assert text in death.text
+    assert "10.yaml: rule x" == death.culprit
+
+
+def raise_exit() -> None:
+    raise SystemExit(0)

@@ -1,0 +1,91 @@
+"""Loads: a death costs its culprit, one load at a time, the newest wins."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tidegate.loader.child import Request
+from tidegate.loader.confine import Confined
+from tidegate.loader.report import Report, encode
+from tidegate.model import Conventions
+from tidegate.supervisor import loads as room
+from tidegate.supervisor.loads import DEATHS, Loads, Outcome
+
+
+def run(monkeypatch: pytest.MonkeyPatch, work: object, asks: int = 1) -> tuple[Loads, list[Outcome]]:
+    """Run loads whose child does `work(child, request)` until none is left."""
+    monkeypatch.setattr(room, "work", work)
+    outcomes: list[Outcome] = []
+    loads = Loads(lambda: Request("/p", "/s", Conventions(), 1), outcomes.append, lambda: None)
+    for _ in range(asks):
+        loads.ask()
+    end = time.monotonic() + 30
+    while loads.busy and time.monotonic() < end:
+        loads.tick(time.monotonic())
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            loads.reaped(pid, status)
+        else:
+            time.sleep(0.002)
+    return loads, outcomes
+
+
+def deadly(names: set[str], last: str = "") -> object:
+    """A load that dies at each of these entries unless it is told to skip them."""
+
+    def work(child: Confined, request: Request) -> None:
+        for name in sorted(names):
+            child.progress(name)
+            if name not in request.skip and name.partition(": ")[0] not in request.skip:
+                os.kill(os.getpid(), signal.SIGSEGV)
+        child.progress(last)
+        if last:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        problems = tuple(request.problems)
+        os.pwrite(child.result, encode(Report(digest="d", image=True, problems=problems)), 0)
+
+    return work
+
+
+def test_each_culprit_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two entries kill the loader: the third try succeeds, with a problem for each."""
+    _, outcomes = run(monkeypatch, deadly({"10.yaml: rule a", "10.yaml: rule b"}))
+    assert 1 == len(outcomes)
+    report = outcomes[0].report
+    assert report is not None
+    assert ["rule a", "rule b"] == [str(problem.entry) for problem in report.problems]
+    assert all("SIGSEGV" in problem.message and "10.yaml" == problem.place.source for problem in report.problems)
+
+
+def test_after_twenty_deaths_the_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file of killers ends the search, not the daemon."""
+    _, outcomes = run(monkeypatch, deadly({f"10.yaml: rule {number:02}" for number in range(40)}))
+    report = outcomes[0].report
+    assert report is not None
+    assert DEATHS + 1 == outcomes[0].deaths
+    assert report.problems[-1].entry is None
+    assert "10.yaml" == report.problems[-1].place.source
+
+
+def test_a_death_without_a_culprit_keeps_the_last_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image could not be written: no report, and a problem that says so."""
+    loads, outcomes = run(monkeypatch, deadly(set(), last="the image"))
+    assert outcomes[0].report is None
+    assert ["loader-failed"] == [problem.code for problem in outcomes[0].problems]
+    assert 1 == loads.failed
+
+
+def test_requests_during_a_load_become_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serialised, and the last state is loaded."""
+    loads, outcomes = run(monkeypatch, deadly(set()), asks=5)
+    assert 2 == len(outcomes) == loads.count
+
+
+def test_a_report_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that hostile text has taken over can write anything."""
+    _, outcomes = run(monkeypatch, lambda child, request: os.pwrite(child.result, b'{"entries": 3}', 0))
+    assert outcomes[0].report is None
