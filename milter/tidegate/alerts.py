@@ -42,6 +42,7 @@ CODES: dict[str, tuple[str, str]] = {
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),
     "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
+    "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),
     "metrics-unavailable": ("the metrics address can't be opened", "choose a free address"),
 }
 

@@ -29,7 +29,8 @@ from tidegate.observe.metrics import CONTENT_TYPE, Gauges, render
 from tidegate.settings import Settings
 from tidegate.supervisor.channel import Channel, ClosedError, Packet, content
 
-_REMIND = 60.0  # seconds after which an unheeded announcement is repeated
+_REMIND = 60.0  # seconds after which an unheeded announcement is repeated; doubles, for a load that keeps failing
+_LONGEST = 3600.0
 
 _log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ class Watch:
     _last: str = ""
     _announced: str = ""
     _when: float = 0.0
+    _times: int = 0
 
     def look(self, digest: str, now: float) -> bool:
         """One look; True where the supervisor should load."""
@@ -50,8 +52,10 @@ class Watch:
         if digest == self.loaded:
             self._announced = ""
             return False
-        if not self.steady or (digest == self._announced and now - self._when < _REMIND):
+        wait = min(_LONGEST, _REMIND * 2**self._times)
+        if not self.steady or (digest == self._announced and now - self._when < wait):
             return False
+        self._times = self._times + 1 if digest == self._announced else 0
         self._announced, self._when = digest, now
         return True
 

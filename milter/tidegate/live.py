@@ -107,7 +107,9 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
             return False
     except OSError:
         pass  # there is none that could be kept: write it
-    draft = path.with_name(NAME + ".tmp")
+    draft = path.with_name(f"{NAME}.{os.getpid()}.tmp")
+    for leftover in path.parent.glob(f"{NAME}.*.tmp"):  # of loaders that were killed
+        leftover.unlink(missing_ok=True)
     with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(data)
         file.flush()

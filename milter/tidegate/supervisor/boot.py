@@ -158,7 +158,7 @@ def _start(
             # It could not be renamed later: clients then wait in the backlog until the first policies are there.
             place.publish()
         account.become()
-    counters = Counters(settings.workers)
+    counters = Counters(2 * settings.workers)  # a worker that leaves and its successor count apart
     return Booted(config, settings, last_good, problems, counters, writer, listener, place, lock, account)
 
 

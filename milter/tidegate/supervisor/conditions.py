@@ -6,6 +6,7 @@ State-based: each second the daemon's condition is looked at anew, so an alert c
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -24,7 +25,10 @@ _log = structlog.get_logger()
 class Conditions:
     """Collects problems by origin, reconciles the alert book whenever one of them changed."""
 
-    def __init__(self, booted: Booted, picture: Picture, workers: Crew, clerk: Crew) -> None:
+    def __init__(
+        self, booted: Booted, picture: Picture, workers: Crew, clerk: Crew, prepare: Callable[[], None]
+    ) -> None:
+        self._prepare = prepare  # in a child: close what isn't its business
         self._booted = booted
         self._picture = picture
         self._workers = workers
@@ -82,7 +86,7 @@ class Conditions:
         """HUP: are the settings on disk good, and those in force? A child reads them; reaped() has the answer."""
         if self._reader is None:
             self._reader = Confined("settings")
-            self._reader.start(lambda own: read_in_child(own, self._booted.config), lambda: None, READING)
+            self._reader.start(lambda own: read_in_child(own, self._booted.config), self._prepare, READING)
 
     def reaped(self, pid: int, status: int) -> bool:
         """A process ended; True if it was the settings' reader."""

@@ -41,7 +41,8 @@ class Child:
     """One place in the crew, and who fills it. Times are monotonic seconds."""
 
     name: str
-    slot: int
+    place: int
+    slot: int  # of the counters
     silence: float  # seconds without an answer to a ping after which it is killed
     pid: int = 0
     channel: Channel | None = None
@@ -76,7 +77,18 @@ class Crew:
 
     def add(self, count: int, silence: float) -> None:
         """Make so many places; tick() fills them."""
-        self.children += [Child(f"{self.kind} {slot}", slot, silence) for slot in range(count)]
+        self.children += [Child(f"{self.kind} {place}", place, place, silence) for place in range(count)]
+
+    def depart(self, child: Child, places: int) -> None:
+        """It leaves by itself, which may take a while: fill its place at once. Its counter row stays its own.
+
+        Each of the `places` has two rows; a third one in the same place has to wait for the first to be gone.
+        """
+        child.leaving = True
+        others = [one for one in self.children if one.place == child.place and one is not child]
+        if not others and not self.stopped:
+            slot = (child.slot + places) % (2 * places)
+            self.children.append(Child(child.name, child.place, slot, child.silence))
 
     @property
     def alive(self) -> list[Child]:
@@ -151,6 +163,8 @@ class Crew:
         lived = now - child.started
         pid, child.pid = child.pid, 0
         if self.stopped or child.leaving:
+            if any(one.place == child.place and one is not child for one in self.children):
+                self.children.remove(child)
             _log.info("child left", child=child.name, pid=pid, status=outcome(status))
             return
         child.deaths = 1 if lived > _SETTLED else child.deaths + 1

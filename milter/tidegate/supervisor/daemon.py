@@ -75,10 +75,11 @@ class Supervisor:
         self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
         self._handover = Handover(self._workers)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
-        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk)
+        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_child)
         self._loads = Loads(self._request, self._loaded, self._prepare_child)
         self._wakeup = self._listen_to_signals()
-        self._server: Server | None = Server(settings.state, self._selector, self._answer)
+        self._server: Server | None = None
+        self._open_control()
 
     def _listen_to_signals(self) -> tuple[int, int]:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -87,6 +88,17 @@ class Supervisor:
             signal.signal(number, lambda received, _frame: self._signals.add(received))
         self._selector.register(reader, selectors.EVENT_READ, lambda _events: _drain(reader))
         return reader, writer
+
+    def _open_control(self) -> None:
+        """Without it mail goes on, but nobody can ask: an alert in the log is all that is left."""
+        if self._server:
+            self._server.close()
+            self._server = None
+        try:
+            self._server = Server(self._booted.settings.state, self._selector, self._answer)
+            self._conditions.settle("control-unavailable")
+        except OSError as error:
+            self._conditions.raise_("control-unavailable", f"the control socket can't be made: {error.strerror}")
 
     def run(self) -> int:
         """Until the last child has left. 0: stopped or succeeded."""
@@ -123,7 +135,7 @@ class Supervisor:
             self._booted.writer.reopen()
             self._workers.send("reopen")
             self._clerk.send("reopen")
-        if signal.SIGHUP in received and self.stage is Stage.SERVING:
+        if signal.SIGHUP in received and self.stage in (Stage.STARTING, Stage.SERVING):
             reloading()
             self._conditions.recheck_settings()
             self._loads.ask()
@@ -204,11 +216,10 @@ class Supervisor:
         if self.stage is Stage.RETIRING:
             if now > self._retired + RETIRE and self._booted.lock.take():
                 _log.warning("the successor did not come; serving on")
-                if self._server:
-                    self._server.close()
-                self._server = Server(self._booted.settings.state, self._selector, self._answer)
+                self._open_control()
                 self._clerk.stopped = False
                 self.stage = Stage.SERVING
+                self._loads.resume()
         elif not self._loads.busy and time.time() - self._loads.attempted > RELOAD_AGE:
             self._loads.ask()
 
@@ -246,6 +257,7 @@ class Supervisor:
         self._retired = time.monotonic()
         self._clerk.stopped = True
         self._clerk.kill()
+        self._loads.stop()
         self._booted.lock.release()
 
     def _leave(self) -> None:
@@ -306,13 +318,13 @@ class Supervisor:
                 self._conditions.raise_("worker-refused", f"{child.name}: {packet.values.get('why', '')}")
                 os.kill(child.pid, signal.SIGTERM)
             case "leaving":
-                child.leaving = True
+                self._workers.depart(child, self._booted.settings.workers)
             case "pong" if self.stage is Stage.STARTING and child.ready:
                 self._serve()
 
     def _heard_clerk(self, _child: Child, packet: Packet) -> None:
         match packet.word:
-            case "candidate" if self.stage is Stage.SERVING:
+            case "candidate" if self.stage in (Stage.STARTING, Stage.SERVING):
                 self._loads.ask()
             case "metrics":
                 self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))

@@ -111,6 +111,7 @@ class Generations:
     def gauges(self) -> Gauges:
         """The slow part of the metrics; the quick part goes to the clerk with `pulse`."""
         picture = self.picture
+        states = picture.states()
         return Gauges(
             version=tidegate.__version__,
             generation=picture.number,
@@ -119,7 +120,7 @@ class Generations:
             attempted=self.attempted,
             problems=len(picture.problems),
             alerts=picture.alerts_by_code(),
-            entries={state.value: picture.states().get(state.value, 0) for state in EntryState},
+            entries={state.value: states.get(state.value, 0) for state in EntryState},
             loads=self.loads,
             loads_failed=self.loads_failed,
             settings_last_good=picture.settings_last_good,

@@ -46,6 +46,7 @@ class Loads:
     attempted: float = 0.0  # POSIX seconds of the last start
     count: int = 0
     failed: int = 0
+    stopped: bool = False
     _child: Confined | None = None
     _current: Request | None = None
     _again: bool = False
@@ -60,7 +61,7 @@ class Loads:
     def ask(self, confirmed: bool = False) -> None:
         """Load now, or once more after the load that runs."""
         self._confirmed = self._confirmed or confirmed
-        if self._child:
+        if self._child or self.stopped:
             self._again = True
             return
         self._began = time.monotonic()
@@ -82,9 +83,15 @@ class Loads:
             self._child.overdue(now)
 
     def stop(self) -> None:
-        """No load survives the daemon."""
+        """No load from now on: the daemon ends, or a successor does them."""
+        self.stopped = True
         if self._child and self._child.pid:
             self._child.kill()
+
+    def resume(self) -> None:
+        """The successor did not come: look what was missed."""
+        self.stopped = False
+        self.ask()
 
     def reaped(self, pid: int, status: int) -> bool:
         """A process ended; True if it was the loader."""
@@ -94,6 +101,8 @@ class Loads:
         death = child.ended(status)
         self._child = None
         try:
+            if self.stopped:
+                return True
             if death is None:
                 self._finish(child)
             elif not self._retry(death):

@@ -38,6 +38,8 @@ class Picture:
     book: Book = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     _long: str = ""
+    _counted: Report | None = None
+    _states: dict[str, int] = field(default_factory=dict)
 
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""
@@ -51,7 +53,10 @@ class Picture:
 
     def states(self) -> dict[str, int]:
         """Entries by state."""
-        return dict(Counter(entry.state.value for entry in self.report.entries))
+        if self._counted is not self.report:
+            self._counted = self.report
+            self._states = dict(Counter(entry.state.value for entry in self.report.entries))
+        return self._states
 
     def alerts_by_code(self) -> dict[str, int]:
         return dict(Counter(alert.code for alert in self.book.values()))
