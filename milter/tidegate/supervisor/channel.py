@@ -82,7 +82,7 @@ class Channel:
         try:
             values = json.loads(data)
             word = values.pop("word")
-        except (ValueError, KeyError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             for descriptor in descriptors:
                 os.close(descriptor)
             return Packet("nonsense", {})

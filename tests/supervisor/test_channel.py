@@ -1,0 +1,49 @@
+"""Packets between the supervisor and a child."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from tidegate.supervisor.channel import Channel, ClosedError, content, memory
+
+
+def test_a_packet_with_a_descriptor() -> None:
+    """Values and memory arrive; the memory can't be changed or cut."""
+    ours, theirs = Channel.pair()
+    descriptor = memory("test", b"data" * 1000)
+    assert ours.send_with((descriptor,), "generation", number=3)
+    packet = theirs.receive()
+    assert packet is not None
+    assert ("generation", {"number": 3}) == (packet.word, packet.values)
+    assert b"data" * 1000 == content(packet.descriptors[0])
+    for change in (lambda: os.ftruncate(descriptor, 1), lambda: os.pwrite(descriptor, b"x", 0)):
+        with pytest.raises(PermissionError):
+            change()
+
+
+def test_a_peer_that_does_not_read_blocks_nobody() -> None:
+    """send says False instead of waiting."""
+    ours, _theirs = Channel.pair()
+    assert not all(ours.send("ping", pad="x" * 1000) for _ in range(10_000))
+
+
+def test_the_end_is_told() -> None:
+    """None while there is nothing, ClosedError when nothing can come any more."""
+    ours, theirs = Channel.pair()
+    assert ours.receive() is None
+    theirs.close()
+    with pytest.raises(ClosedError):
+        ours.receive()
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b"\xff", b'{"word": 1'])
+def test_nonsense_is_a_word_of_its_own(data: bytes) -> None:
+    """A child that went mad does not stop its reader."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    far.send(data)
+    packet = Channel(near).receive()
+    assert packet is not None
+    assert "nonsense" == packet.word
