@@ -10,7 +10,7 @@ also judges what sendmail(1) submits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -95,3 +95,6 @@ class Site:
             )
             client.quit()
         return outcome
+
+
+OpenSite = Callable[..., Site]  # the fixture `open_site`: policies, then Site's other arguments
