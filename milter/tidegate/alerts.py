@@ -58,6 +58,8 @@ def problem(
     return Problem(code, message, place, severity, entry, CODES[code][1])
 
 
+_MANY = 20  # so many alerts of one kind become one
+
 _TELLING = {
     EntryState.STALE: "entry-stale",
     EntryState.SKIPPED: "entry-skipped",
@@ -102,16 +104,35 @@ def reconcile(book: Book, problems: Iterable[Problem], entries: Iterable[Entry],
         subject = str(problem.entry) if problem.entry else problem.place.source
         blamed.add(subject)
         _add(current, book, subject, problem, now)
-    for entry in entries:
-        code = _TELLING.get(entry.state)
-        subject = str(entry.key)
-        if code and subject not in blamed:
-            # An entry that suffers from somebody else's fault (a list, a condition) has no problem of its own.
-            text = entry.reason or f"{subject} is {entry.state.value}"
-            _add(current, book, subject, Problem(code, text, entry.place, Severity.ERROR, entry.key), now)
+    for code, suffering in _suffering(entries, blamed).items():
+        if len(suffering) > _MANY:
+            _add_summary(current, book, code, suffering, now)
+            continue
+        for entry in suffering:
+            text = entry.reason or f"{entry.key} is {entry.state.value}"
+            _add(current, book, str(entry.key), Problem(code, text, entry.place, Severity.ERROR, entry.key), now)
     raised = tuple(alert for key, alert in current.items() if key not in book)
     cleared = tuple(alert for key, alert in book.items() if key not in current)
     return Change(current, raised, cleared)
+
+
+def _suffering(entries: Iterable[Entry], blamed: set[str]) -> dict[str, list[Entry]]:
+    """By code, the entries without a problem of their own: a list, a condition or a whole file is at fault."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        code = _TELLING.get(entry.state)
+        if code and str(entry.key) not in blamed:
+            found.setdefault(code, []).append(entry)
+    return found
+
+
+def _add_summary(current: dict[Key, Alert], book: Book, code: str, entries: list[Entry], now: float) -> None:
+    """One alert for many entries: an unreadable file with 10,000 rules is one thing to repair."""
+    some = ", ".join(str(entry.key) for entry in entries[:3])
+    text = f"{len(entries)} entries are {entries[0].state.value} ({some}, …)"
+    key = ("entries", code)
+    since = book[key].since if key in book else now
+    current[key] = Alert("entries", code, text, Place(".", 0, 0), Severity.ERROR, since, "", len(entries))
 
 
 def _add(current: dict[Key, Alert], book: Book, subject: str, problem: Problem, now: float) -> None:

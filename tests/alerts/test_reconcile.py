@@ -60,6 +60,14 @@ def test_an_entry_with_a_problem_is_not_told_twice() -> None:
     assert ["unknown-key"] == [alert.code for alert in change.raised]
 
 
+def test_many_of_a_kind_are_one() -> None:
+    """A file with a thousand rules that can't be read is one alert, not a thousand."""
+    entries = [Entry(EntryKey(EntryKind.RULE, str(n)), EntryState.STALE, PLACE) for n in range(1000)]
+    change = reconcile({}, [], entries, 1.0)
+    assert [("entry-stale", 1000)] == [(alert.code, alert.count) for alert in change.raised]
+    assert () == reconcile(change.book, [], entries[1:], 2.0).raised
+
+
 def test_every_code_has_a_summary_and_a_cure() -> None:
     """An alert without a cure leaves a person alone at night."""
     assert all(summary and cure for summary, cure in CODES.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tidegate import image, live
@@ -18,6 +19,8 @@ from tidegate.loader.confine import Confined
 from tidegate.loader.report import Report, encode
 from tidegate.model import Conventions, EntryState, Loaded, Place, Problem, Severity, Source
 from tidegate.policy.load import load as load_policies
+
+_GONE = "(entries that are gone)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def work(child: Confined, request: Request) -> None:
     gone = () if request.confirmed else live.vanished(loaded, accepted)
     if gone:
         problems = (*problems, live.mass_vanish(gone))
-        keep = Source("(entries that are gone)", error="more than half of all entries are gone at once")
+        keep = Source(_GONE, error="more than half of all entries are gone at once")
         loaded = _load(child, request, (*_without(sources, request.skip), keep), lists, accepted)
     child.progress("the image")
     data = image.build(loaded, request.number)
@@ -79,13 +82,21 @@ def work(child: Confined, request: Request) -> None:
         digest=digest,
         image=True,
         entries=loaded.entries,
-        problems=(*problems, *loaded.problems),
+        problems=(*problems, *_unsaid(loaded.problems, found, sources)),
         rules=tuple(rule.id for rule in loaded.rules),
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _unsaid(
+    problems: tuple[Problem, ...], found: directory.Directory, sources: tuple[Source, ...]
+) -> Iterator[Problem]:
+    """The reader's problems, without those of files whose absence has been told by the guard."""
+    told = {_GONE} | {source.name for source in sources if source.error and source not in found.sources}
+    return (one for one in problems if one.entry is not None or one.place.source not in told)
 
 
 def _nothing(child: Confined, request: Request, why: str, problems: tuple[Problem, ...], began: float) -> None:

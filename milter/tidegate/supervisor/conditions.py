@@ -17,6 +17,7 @@ from tidegate.supervisor.boot import READING, Booted, read_in_child, settings_re
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.picture import Picture
 
+_LINES = 100  # alerts of one cycle that get a line of their own; `status` has them all
 _DYING = 5  # deaths in a row that are no accident any more
 
 _log = structlog.get_logger()
@@ -111,7 +112,7 @@ class Conditions:
         change = alerts.reconcile(picture.book, picture.problems, picture.report.entries, time.time())
         picture.book = dict(change.book)
         picture.freeze()
-        for alert in change.raised:
+        for alert in change.raised[:_LINES]:
             level = _log.error if alert.severity is Severity.ERROR else _log.warning
             level(
                 "alert raised",
@@ -121,5 +122,8 @@ class Conditions:
                 message=alert.message,
                 cure=alert.cure,
             )
-        for alert in change.cleared:
+        for alert in change.cleared[:_LINES]:
             _log.info("alert cleared", subject=alert.subject, code=alert.code, seconds=round(time.time() - alert.since))
+        more = max(len(change.raised), len(change.cleared)) - _LINES
+        if more > 0:
+            _log.error("more alerts", raised=len(change.raised), cleared=len(change.cleared), shown=_LINES)
