@@ -45,9 +45,14 @@ def test_takeover(site: Site) -> None:
     """`--takeover`: the second one serves, the first drains and leaves with 0; no message is refused meanwhile."""
     first = site.daemon.process
     assert first is not None
-    codes = []
+    codes: set[int] = set()
     site.daemon.start("--takeover")
-    until(lambda: codes.append(site.send("during").final.code) or first.poll() is not None, "the first leaves", 60.0)
-    assert {250} == set(codes)
+
+    def gone() -> bool:
+        codes.add(site.send("during").final.code)
+        return first.poll() is not None
+
+    until(gone, "the first leaves", 60.0)
+    assert {250} == codes
     assert 0 == first.returncode
     assert 550 == site.send("stop-me afterwards").final.code
