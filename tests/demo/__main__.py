@@ -60,4 +60,9 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (RuntimeError, TimeoutError) as problem:
+        print(f"make demo could not start: {problem}", file=sys.stderr)
+        sys.exit(1)
