@@ -1,12 +1,12 @@
 #!/bin/sh
-# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|check
+# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|check|offline
 #
 # Promises: says nothing and is quick (one dpkg-query) when nothing is missing; starts no service (policy-rc.d) and asks no
 # question; gives Postfix no configuration where it had none, so that it serves nobody after the next boot either.
 # As anybody but root it prints the one command to run and exits 2.
 set -eu
 
-target=${1:?install.sh demo|test|bench|check}
+target=${1:?install.sh demo|test|bench|check|offline}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
@@ -14,6 +14,7 @@ case $target in
     demo) kinds='run demo' ;;
     test) kinds='run demo test' ;;
     check) kinds='run test' ;;
+    offline) kinds='run test offline' ;;
     bench) kinds='run demo test bench' ;;
     *) echo "install.sh: no target $target" >&2; exit 64 ;;
 esac
@@ -21,13 +22,13 @@ esac
 needs_root() {
     echo "make $target needs root, because it $1. Run" >&2
     echo >&2
-    echo "    sudo make -C $root $target" >&2
+    echo "    sudo make -C $root ${target%offline}" >&2
     echo >&2
     exit 2
 }
 
 # Postfix's master wants root too, so root it is even where no package is missing.
-if [ "$(id -u)" -ne 0 ] && [ "$target" != check ]; then
+if [ "$(id -u)" -ne 0 ] && [ "$target" != check ] && [ "$target" != offline ]; then
     needs_root 'installs Debian packages and starts a private Postfix'
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
