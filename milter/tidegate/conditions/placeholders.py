@@ -1,0 +1,55 @@
+"""The closed set of `{placeholders}` for replies and header values, and how they are filled in.
+
+policy/ checks a text against this page at load; engine/ fills it in. Values come from the client and can hold
+anything: making the result safe is engine/reply.py's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+PLACEHOLDERS: dict[str, str] = {
+    "ref": "the reference that the log and `tidegate why` know",
+    "rule": "the rule's id",
+    "queue_id": "Postfix's queue id",
+    "login": "the login",
+    "client.ip": "the client's address",
+    "client.name": "the client's host name",
+    "sender.address": "the envelope sender",
+    "sender.domain": "its domain",
+    "rcpt.address": "the recipient (per_recipient rules), or the first one",
+    "rcpt.count": "how many recipients",
+    "subject": "the decoded subject",
+    "message.size": "bytes",
+    "direction": "local, outbound, internal or inbound",
+}
+
+LATER = frozenset({"limit.used", "limit.max", "limit.retry", "limit.name"})
+"""Names that belong to limits, which this version does not know."""
+
+_PART = re.compile(r"\{([A-Za-z0-9_.]*)\}|[{}]")
+
+
+def names(text: str) -> tuple[list[str], bool]:
+    """The placeholder names in `text`, and whether every brace belongs to one (`{{` and `}}` are braces)."""
+    found: list[str] = []
+    clean = text.replace("{{", "").replace("}}", "")
+    for part in _PART.finditer(clean):
+        if part[1] is None:
+            return found, False
+        found.append(part[1])
+    return found, True
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its placeholders filled in; a name without a value becomes `-`."""
+    if "{" not in text and "}" not in text:
+        return text
+    pieces = re.split(r"(\{\{|\}\})", text)
+    for at, piece in enumerate(pieces):
+        if piece in ("{{", "}}"):
+            pieces[at] = piece[0]
+        else:
+            pieces[at] = _PART.sub(lambda part: values.get(part[1] or "", "") or "-", piece)
+    return "".join(pieces)
