@@ -198,17 +198,17 @@ def causes(condition: Condition, facts: Facts, recipient: Recipient | None = Non
     if evaluate(condition, facts, recipient) is not UNKNOWN:
         return []
     match condition:
-        case Unknowable(cause):
-            return [cause]
+        case Unknowable(doubt):
+            return [doubt]
         case AllOf(children) | AnyOf(children):
-            return [cause for child in children for cause in causes(child, facts, recipient)]
+            return [one for child in children for one in causes(child, facts, recipient)]
         case Not(child):
             return causes(child, facts, recipient)
         case Recipients(_, child):
             return [c for one in facts.transaction.envelope.recipients for c in causes(child, facts, one)]
         case Test():
-            cause = _answer(condition, facts, recipient)[3]
-            return [cause] if cause is not None else []
+            why = _answer(condition, facts, recipient)[3]
+            return [why] if why is not None else []
     return []
 
 
