@@ -11,14 +11,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
-from tidegate.conditions.addresses import fold_address, fold_domain, fold_login, is_domain, split_address
+from tidegate.conditions.addresses import fold_address, fold_domain, fold_login, is_domain
+from tidegate.conditions.domains import WHITE
 from tidegate.conditions.text import fold
 from tidegate.model import Conventions, ListKind
 
-_QUAD = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\Z", re.ASCII)
 V6 = 128
 """Added to the prefix length of an IPv6 network, so that one number names family and length."""
+
+MAX_ITEM = 1000
+"""Characters of an item: no address, name or text that a message is compared with is longer."""
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+QUAD = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z")
+"""An IPv4 address as RFC 3986 section 3.2.2 writes it: decimal, no leading zeros."""
+
+_LOCALPART = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^\s"(),:;<>@\[\]\\]++)\Z')
 
 
 class MemberForm(Enum):
@@ -38,27 +48,46 @@ class Member:
 
 
 def normalise(kind: ListKind, text: str, conventions: Conventions) -> Member | str:
-    """The item as it is stored, or what is wrong with it, for a person. Patterns are not checked here."""
-    text = text.strip()
+    """The item as it is stored, or what is wrong with it, for a person. Patterns are not checked here.
+
+    For a map this is the key; its values are `normalise_grant`'s.
+    """
+    text = text.strip(WHITE)
     if not text:
         return "the item is empty"
+    if kind is ListKind.REGEX:
+        return Member(text, MemberForm.PATTERN)
+    if len(text) > MAX_ITEM:
+        return f"the item has {len(text)} characters; at most {MAX_ITEM} are allowed"
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        return f"{text!r} holds a control character"
     if kind is ListKind.IP:
         return _network(text)
     if kind is ListKind.DOMAIN:
         return _domain(text)
     if kind is ListKind.ADDRESS:
         return _address(text, conventions)
-    if kind is ListKind.REGEX:
-        return Member(text, MemberForm.PATTERN)
     if kind is ListKind.STRING:
         return Member(fold(text))
     return Member(fold_login(text, conventions))
 
 
+def normalise_grant(text: str, conventions: Conventions) -> Member | str:
+    """One value of the map `logins`: an address-list item, or a domain-list item that stands for all its addresses."""
+    text = text.strip(WHITE)
+    return normalise(ListKind.ADDRESS if "@" in text else ListKind.DOMAIN, text, conventions)
+
+
+def grant_keys(address: str) -> tuple[str, ...]:
+    """Every key of `normalise_grant` that covers a folded address."""
+    keys = _address_keys(address)
+    return (*keys, *(key[1:] for key in keys[2:]))
+
+
 def _domain(text: str) -> Member | str:
     if "@" in text:
         return f"{text!r} is an address, not a domain"
-    if "*" in text or "?" in text:
+    if is_glob(text):
         return Member(fold_domain(text), MemberForm.GLOB)
     bare = fold_domain(text.removeprefix("."))
     if not is_domain(bare):
@@ -67,33 +96,60 @@ def _domain(text: str) -> Member | str:
 
 
 def _address(text: str, conventions: Conventions) -> Member | str:
+    if text.startswith("<") and text.endswith(">"):
+        text = text[1:-1].strip(WHITE)
     local, at, domain = text.rpartition("@")
     if not at:
         return f"{text!r} has no @; write user@example.com, user@ (anywhere) or @example.com (all of it)"
-    if "*" in text or "?" in text:
+    if not local and not domain:
+        return "'@' covers nothing; write user@example.com, user@ (anywhere) or @example.com (all of it)"
+    if is_glob(text):
         return Member(f"{local.lower()}@{fold_domain(domain)}", MemberForm.GLOB)
     if domain and not is_domain(fold_domain(domain.removeprefix("."))):
         return f"{domain!r} is not a domain name"
     if not local:
         dot = "." if domain.startswith(".") else ""
-        return Member(f"@{dot}{fold_domain(domain.removeprefix('.'))}") if domain else f"{text!r} covers nothing"
+        return Member(f"@{dot}{fold_domain(domain.removeprefix('.'))}")
+    if not _LOCALPART.match(local):
+        return f"{text!r} is not an address; write only what stands between < and >"
+    if domain.startswith("."):
+        return f"{text!r} is one localpart below a domain; write the glob {local}@*{domain}"
     if not domain:
-        return Member(f"{local.lower()}@")
+        return Member(fold_address(f"{local}@x", conventions).removesuffix("x"))
     return Member(fold_address(text, conventions))
 
 
+def is_glob(text: str) -> bool:
+    """Does an address or domain item hold a wildcard?"""
+    return "*" in text or "?" in text
+
+
 def _network(text: str) -> Member | str:
+    address, slash, length = text.partition("/")
     try:
         network = ipaddress.ip_network(text, strict=False)
+        bare = ipaddress.ip_address(address)
     except ValueError:
-        return f"{text!r} is not an address or a network"
-    if "/" in text and ipaddress.ip_network(text.partition("/")[0]).network_address != network.network_address:
+        return _not_a_network(text, address, length if slash else None)
+    if isinstance(bare, ipaddress.IPv6Address) and bare.scope_id is not None:
+        return f"{text!r} has a zone; write the address without %{bare.scope_id}"
+    if bare != network.network_address:
         return f"{text!r} has bits set behind its prefix; write {network}"
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-        if network.prefixlen < 96:
-            return f"{text!r} covers more than IPv4-mapped addresses"
-        network = ipaddress.ip_network(f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}")
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        return Member(_v4(int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
     return Member(str(network))
+
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses in IPv6's notation (RFC 4291 section 2.5.5.2); they are compared as IPv4."""
+
+
+def _not_a_network(text: str, address: str, length: str | None) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return f"{text!r} is not an address or a network; write 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32"
+    return f"{text!r} has the prefix length {length!r}; write a number from 0 to {parsed.max_prefixlen}"
 
 
 def prefix_of(key: str) -> int:
@@ -106,13 +162,14 @@ def lookup_keys(kind: ListKind, value: str, prefixes: Sequence[int] = ()) -> tup
     """Every key under which `value` (normalised as its field's readings are) can be found.
 
     `prefixes` are the prefix lengths that occur in the list (`prefix_of`); only addresses of the IP type use them.
+    A value that is no address has no keys there.
     """
     if kind is ListKind.DOMAIN:
         return (value, *parents(value))
     if kind is ListKind.ADDRESS:
         return _address_keys(value)
     if kind is ListKind.IP:
-        return _network_keys(value, prefixes)
+        return _network_keys(value, tuple(prefixes))
     if kind is ListKind.STRING:
         return (fold(value),)
     return (value,)
@@ -120,37 +177,39 @@ def lookup_keys(kind: ListKind, value: str, prefixes: Sequence[int] = ()) -> tup
 
 def parents(domain: str) -> tuple[str, ...]:
     """`.example.com` and `.com` for a.example.com: the keys that cover everything below."""
-    found = []
-    dot = domain.find(".")
-    while dot >= 0:
+    found: list[str] = []
+    dot = domain.find(".", 1)
+    while dot >= 0 and len(found) < 127:  # a name has at most 127 labels (RFC 1035 section 2.3.4)
         found.append(domain[dot:])
         dot = domain.find(".", dot + 1)
     return tuple(found)
 
 
 def _address_keys(value: str) -> tuple[str, ...]:
-    parts = split_address(value)
-    if parts is None:
+    local, at, domain = value.rpartition("@")
+    if not at:
         return (value,) if value else ()
-    local, domain = parts
-    return (value, f"{local}@", f"@{domain}", *(f"@{parent}" for parent in parents(domain)))
+    dot = domain.find(".")
+    if dot < 0:
+        return (value, f"{local}@", f"@{domain}")
+    return (value, f"{local}@", f"@{domain}", *[f"@{parent}" for parent in parents(domain)])
 
 
-def _network_keys(value: str, prefixes: Sequence[int]) -> tuple[str, ...]:
-    if "/" in value:  # client.net: found by itself, or by a wider network
-        network = ipaddress.ip_network(value)
-        own = network.prefixlen + (V6 if network.version == 6 else 0)
-        return tuple(
-            str(network.supernet(new_prefix=length % V6 if length > V6 or network.version == 6 else length))
-            for length in prefixes
-            if (length >= V6) == (network.version == 6) and length <= own
-        )
-    quad = _QUAD.match(value)
-    if quad is None:
-        number = int(ipaddress.IPv6Address(value))
-        return tuple(_v6(number, length - V6) for length in prefixes if length >= V6)
-    number = (int(quad[1]) << 24) | (int(quad[2]) << 16) | (int(quad[3]) << 8) | int(quad[4])
-    return tuple(_v4(number, length) for length in prefixes if length < V6)
+@lru_cache(maxsize=4096)
+def _network_keys(value: str, prefixes: tuple[int, ...]) -> tuple[str, ...]:
+    address, _, length = value.partition("/")  # client.net is found as itself, or by a wider network
+    quad = QUAD.match(address)
+    if quad is not None:
+        number = (int(quad[1]) << 24) | (int(quad[2]) << 16) | (int(quad[3]) << 8) | int(quad[4])
+        longest = int(length or 32)
+        return tuple([_v4(number, one) for one in prefixes if one <= longest])
+    try:
+        number = int(ipaddress.IPv6Address(address))
+    except ValueError:
+        return ()
+    longest = int(length or 128) + V6
+    # 128 is the IPv6 /0; no IPv4 prefix is longer than 32.
+    return tuple([_v6(number, one - V6) for one in prefixes if V6 <= one <= longest])
 
 
 def _v4(number: int, length: int) -> str:
@@ -164,25 +223,30 @@ def _v6(number: int, length: int) -> str:
 
 
 def glob_matches(pattern: str, text: str) -> bool:
-    """`*` is any run of characters, `?` any one; both folded by the caller. No back-tracking beyond the last star."""
+    """`*` is any run of characters, `?` any one; both sides folded by the caller.
+
+    Two pointers: on a mismatch only the last star takes one character more, so the work is bounded by both lengths
+    multiplied and is linear for all but made-up patterns.
+    """
     at = mark = 0
-    star = -1
-    for_pattern = len(pattern)
+    star, resume = -1, 0
+    end = len(pattern)
     while at < len(text):
-        place = mark
-        if place < for_pattern and pattern[place] == "*":
-            star, resume, mark = place, at, place + 1
-        elif place < for_pattern and pattern[place] in ("?", text[at]):
-            at, mark = at + 1, place + 1
+        wanted = pattern[mark] if mark < end else ""
+        if wanted == "*":
+            star, resume = mark, at
+            mark += 1
+        elif wanted == "?" or wanted == text[at]:
+            at, mark = at + 1, mark + 1
         elif star >= 0:
             resume += 1
             at, mark = resume, star + 1
         else:
             return False
-    return all(c == "*" for c in pattern[mark:])
+    return not pattern[mark:].strip("*")
 
 
 def glob_expression(pattern: str) -> str:
-    """The same as a regular expression source that fits the whole text."""
-    middle = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    """The same as the source of a regular expression that fits the whole text, line breaks included."""
+    middle = "".join("(?s:.*)" if c == "*" else "(?s:.)" if c == "?" else re.escape(c) for c in pattern)
     return f"^{middle}$"

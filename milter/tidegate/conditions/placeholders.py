@@ -28,28 +28,22 @@ PLACEHOLDERS: dict[str, str] = {
 LATER = frozenset({"limit.used", "limit.max", "limit.retry", "limit.name"})
 """Names that belong to limits, which this version does not know."""
 
-_PART = re.compile(r"\{([A-Za-z0-9_.]*)\}|[{}]")
+_PART = re.compile(r"(\{\{|\}\})|\{([A-Za-z0-9_.]*)\}|[{}]")
 
 
 def names(text: str) -> tuple[list[str], bool]:
     """The placeholder names in `text`, and whether every brace belongs to one (`{{` and `}}` are braces)."""
     found: list[str] = []
-    clean = text.replace("{{", "").replace("}}", "")
-    for part in _PART.finditer(clean):
-        if part[1] is None:
+    for part in _PART.finditer(text):
+        if part[1] is None and part[2] is None:
             return found, False
-        found.append(part[1])
+        if part[2] is not None:
+            found.append(part[2])
     return found, True
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its placeholders filled in; a name without a value becomes `-`."""
+    """`text` with its placeholders filled in, once: what a value holds is not looked into. No value becomes `-`."""
     if "{" not in text and "}" not in text:
         return text
-    pieces = re.split(r"(\{\{|\}\})", text)
-    for at, piece in enumerate(pieces):
-        if piece in ("{{", "}}"):
-            pieces[at] = piece[0]
-        else:
-            pieces[at] = _PART.sub(lambda part: values.get(part[1] or "", "") or "-", piece)
-    return "".join(pieces)
+    return _PART.sub(lambda part: part[1][0] if part[1] else values.get(part[2] or "", "") or "-", text)

@@ -1,0 +1,272 @@
+"""Conditions answered: YES, NO or UNKNOWN, by Kleene's logic (all is the minimum, any the maximum).
+
+Promises: never raises on a condition that the builder made, and is exact in Kleene's sense however it takes short cuts.
+A test on several values passes if one does; otherwise it is UNKNOWN if a part of the field, or the list it asks, can't
+be read. The public door, and what an answer rests on, is conditions/evaluate.py.
+
+Three kinds of half-known readings are used as far as they are certain: a number with a cause is a lower bound; of a
+text that was cut only what it contains and how it begins counts; a direction in doubt is one of few.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from tidegate.conditions.facts import Facts
+from tidegate.conditions.fields import RECIPIENT_FIELDS
+from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, prefix_of
+from tidegate.conditions.readers import directions
+from tidegate.conditions.text import fold
+from tidegate.model import (
+    AllOf,
+    Always,
+    AnyOf,
+    Cause,
+    Condition,
+    Doubt,
+    ListKind,
+    Never,
+    Not,
+    Operator,
+    Quantifier,
+    Reading,
+    Recipient,
+    Recipients,
+    Scalar,
+    Test,
+    Truth,
+    Unknowable,
+)
+
+YES, NO, UNKNOWN = Truth.YES, Truth.NO, Truth.UNKNOWN
+NEGATED = {YES: NO, NO: YES, UNKNOWN: UNKNOWN}
+
+_OF_RECIPIENT = frozenset(RECIPIENT_FIELDS.values())
+_NUMBERS = frozenset({"rcpt.count", "disclosed.count", "disclosed.external_count", "header.count", "message.size"})
+# Operators that depend on how a text ends, or on all of it.
+_NEED_THE_END = frozenset({Operator.ONE_OF, Operator.IN, Operator.SUFFIX, Operator.GLOB})
+
+_ANCHOR = re.compile(r"\$|\\[zZbB]")
+
+Answer = tuple[Truth, Reading, "str | None", "Cause | None"]
+"""Truth, what was read, what hit, and why it is UNKNOWN."""
+
+
+def evaluate(condition: Condition, facts: Facts, recipient: Recipient | None = None) -> Truth:
+    """The condition's truth; `recipient` is whom the recipient fields are about (inside a quantifier, or at RCPT)."""
+    return _HANDLERS[type(condition)](condition, facts, recipient)
+
+
+def _all(condition: AllOf, facts: Facts, recipient: Recipient | None) -> Truth:
+    worst = YES
+    for child in condition.children:
+        truth = _HANDLERS[type(child)](child, facts, recipient)
+        if truth is NO:
+            return NO
+        if truth is UNKNOWN:
+            worst = UNKNOWN
+    return worst
+
+
+def _any(condition: AnyOf, facts: Facts, recipient: Recipient | None) -> Truth:
+    best = NO
+    for child in condition.children:
+        truth = _HANDLERS[type(child)](child, facts, recipient)
+        if truth is YES:
+            return YES
+        if truth is UNKNOWN:
+            best = UNKNOWN
+    return best
+
+
+def _not(condition: Not, facts: Facts, recipient: Recipient | None) -> Truth:
+    return NEGATED[_HANDLERS[type(condition.child)](condition.child, facts, recipient)]
+
+
+def _quantified(condition: Recipients, facts: Facts, _recipient: Recipient | None) -> Truth:
+    """No recipient at all makes any_rcpt and all_rcpt NO, and no_rcpt YES; a message has one at least.
+
+    Recipients that could not be read may be like the others or not.
+    """
+    child, quantifier = condition.child, condition.quantifier
+    handler = _HANDLERS[type(child)]
+    recipients = facts.transaction.envelope.recipients
+    decisive = NO if quantifier is Quantifier.ALL else YES
+    found = NO if not recipients else NEGATED[decisive]
+    for one in recipients:
+        truth = handler(child, facts, one)
+        if truth is decisive:
+            found = decisive
+            break
+        if truth is UNKNOWN:
+            found = UNKNOWN
+    if found is not decisive and facts.missing_recipients() is not None:
+        found = UNKNOWN
+    return NEGATED[found] if quantifier is Quantifier.NO else found
+
+
+def _test(condition: Test, facts: Facts, recipient: Recipient | None) -> Truth:
+    return answer(condition, facts, recipient)[0]
+
+
+def answer(test: Test, facts: Facts, recipient: Recipient | None = None) -> Answer:
+    """One test, with what its answer rests on."""
+    field = test.field
+    if recipient is not None and field in _OF_RECIPIENT:
+        reading = facts.read_recipient(field, recipient)
+    else:
+        reading = facts.read(field)
+    values, cause = reading.values, reading.cause
+    if test.operator is Operator.EXISTS:
+        if values or cause is None:
+            return (YES if bool(values) is test.values[0] else NO), reading, None, None
+        return UNKNOWN, reading, None, cause
+    if not values and cause is None:
+        return NO, reading, None, None
+    if cause is not None:
+        if field in _NUMBERS:
+            return _at_least(test, reading)
+        if field == "direction" and test.operator is Operator.ONE_OF:
+            return _one_of_directions(test, reading, facts)
+        if field in facts.cut and test.operator in _NEED_THE_END:
+            values = tuple(value for value in values if value not in facts.cut[field])
+    if test.list_name is not None:
+        hit, trouble = _listed(test.list_name, values, facts)
+        cause = trouble or cause
+    elif test.operator in _ON_TEXT:
+        texts = (
+            facts.folded(field) if values is reading.values and recipient is None else [fold(str(v)) for v in values]
+        )
+        hit = _ON_TEXT[test.operator](test.values, texts)
+    else:
+        hit = _PROBES[test.operator](test, values, facts)
+    if hit is not None:
+        return YES, reading, hit, None
+    return (NO if cause is None else UNKNOWN), reading, None, cause
+
+
+def _listed(name: str, values: tuple[Scalar, ...], facts: Facts) -> tuple[str | None, Cause | None]:
+    """The item of a named list that covers a value, or why the list can't be asked."""
+    known = facts.policies.list(name)
+    if known is None:
+        return None, Cause(Doubt.PASSING, f"list {name} is not loaded")
+    if known.cause is not None:
+        return None, known.cause
+    for value in values:
+        hit = known.find(str(value), facts.now)
+        if hit is not None:
+            return hit, None
+    return None, None
+
+
+def _at_least(test: Test, reading: Reading) -> Answer:
+    """A number of which only a lower bound is known: some answers are certain all the same."""
+    least = int(reading.values[0]) if reading.values else 0
+    truths = {_ANSWER_AT_LEAST[test.operator](least, int(limit)) for limit in test.values}
+    truth = max(truths, default=NO)
+    return truth, reading, (str(least) if truth is YES else None), (reading.cause if truth is UNKNOWN else None)
+
+
+_ANSWER_AT_LEAST: dict[Operator, Callable[[int, int], Truth]] = {
+    Operator.GT: lambda least, limit: YES if least > limit else UNKNOWN,
+    Operator.GE: lambda least, limit: YES if least >= limit else UNKNOWN,
+    Operator.LT: lambda least, limit: NO if least >= limit else UNKNOWN,
+    Operator.LE: lambda least, limit: NO if least > limit else UNKNOWN,
+    Operator.ONE_OF: lambda least, limit: NO if least > limit else UNKNOWN,
+}
+
+
+def _one_of_directions(test: Test, reading: Reading, facts: Facts) -> Answer:
+    """A direction in doubt is one of a few: a test that all of them pass, or none, is certain."""
+    possible, cause = directions(facts)
+    wanted = [direction.value in test.values for direction in possible]
+    if all(wanted):
+        return YES, reading, " or ".join(direction.value for direction in possible), None
+    return (UNKNOWN, reading, None, cause) if any(wanted) else (NO, reading, None, None)
+
+
+@lru_cache(maxsize=2048)
+def _operand(kind: ListKind, values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...], tuple[int, ...]]:
+    """An inline list ready to be asked: its exact keys, its globs, the prefix lengths of its networks."""
+    globs = tuple(value for value in values if is_glob(value)) if kind in (ListKind.ADDRESS, ListKind.DOMAIN) else ()
+    prefixes = {prefix_of(value) for value in values} if kind is ListKind.IP else set()
+    return frozenset(values), globs, tuple(sorted(prefixes))
+
+
+def _one_of(test: Test, values: Sequence[Scalar], _facts: Facts) -> str | None:
+    kind = test.kind
+    if kind is None:  # numbers and booleans; a boolean is not the number that Python takes it for
+        return next((str(v).lower() for v in values for w in test.values if v == w and type(v) is type(w)), None)
+    exact, globs, prefixes = _operand(kind, test.values)  # type: ignore[arg-type]  # a kind has texts
+    for value in values:
+        for key in lookup_keys(kind, str(value), prefixes):
+            if key in exact:
+                return key
+        for glob in globs:
+            if glob_matches(glob, str(value)):
+                return glob
+    return None
+
+
+def _matches(test: Test, values: Sequence[Scalar], facts: Facts) -> str | None:
+    cut = facts.cut.get(test.field, ())
+    for source in test.values:
+        pattern = str(source)
+        for value in values:
+            if cut and value in cut and _ANCHOR.search(pattern):
+                continue  # the anchor would find the cut, not the end
+            if facts.policies.matches(test.field, pattern, str(value)):
+                return pattern
+    return None
+
+
+def _compared(holds: Callable[[int, int], bool]) -> Callable[[Test, Sequence[Scalar], Facts], str | None]:
+    def probe(test: Test, values: Sequence[Scalar], _facts: Facts) -> str | None:
+        return next((str(v) for v in values for limit in test.values if holds(int(v), int(limit))), None)
+
+    return probe
+
+
+def _on_text(holds: Callable[[str, str], bool]) -> Callable[[Sequence[Scalar], Sequence[str]], str | None]:
+    """Operators on folded text; their operands were folded at load."""
+
+    def probe(wanted: Sequence[Scalar], texts: Sequence[str]) -> str | None:
+        for text in texts:
+            for operand in wanted:
+                if holds(text, operand):
+                    return str(operand)
+        return None
+
+    return probe
+
+
+_ON_TEXT: dict[Operator, Callable[[Sequence[Scalar], Sequence[str]], str | None]] = {
+    Operator.CONTAINS: _on_text(lambda text, wanted: wanted in text),
+    Operator.PREFIX: _on_text(str.startswith),
+    Operator.SUFFIX: _on_text(str.endswith),
+    Operator.GLOB: _on_text(lambda text, wanted: glob_matches(wanted, text)),
+}
+
+_PROBES: dict[Operator, Callable[[Test, Sequence[Scalar], Facts], str | None]] = {
+    Operator.ONE_OF: _one_of,
+    Operator.IN: _one_of,
+    Operator.MATCHES: _matches,
+    Operator.GT: _compared(lambda value, limit: value > limit),
+    Operator.GE: _compared(lambda value, limit: value >= limit),
+    Operator.LT: _compared(lambda value, limit: value < limit),
+    Operator.LE: _compared(lambda value, limit: value <= limit),
+}
+
+_HANDLERS: dict[type[Any], Callable[[Any, Facts, Recipient | None], Truth]] = {
+    Always: lambda _condition, _facts, _recipient: YES,
+    Never: lambda _condition, _facts, _recipient: NO,
+    Unknowable: lambda _condition, _facts, _recipient: UNKNOWN,
+    AllOf: _all,
+    AnyOf: _any,
+    Not: _not,
+    Recipients: _quantified,
+    Test: _test,
+}
