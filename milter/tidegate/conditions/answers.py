@@ -103,7 +103,7 @@ def _quantified(condition: Recipients, facts: Facts, _recipient: Recipient | Non
             break
         if truth is UNKNOWN:
             found = UNKNOWN
-    if found is not decisive and facts.missing_recipients() is not None:
+    if (found is not decisive or not recipients) and facts.missing_recipients() is not None:
         found = UNKNOWN
     return NEGATED[found] if quantifier is Quantifier.NO else found
 
@@ -200,7 +200,7 @@ def _one_of(test: Test, values: Sequence[Scalar], _facts: Facts) -> str | None:
     kind = test.kind
     if kind is None:  # numbers and booleans; a boolean is not the number that Python takes it for
         return next((str(v).lower() for v in values for w in test.values if v == w and type(v) is type(w)), None)
-    exact, globs, prefixes = _operand(kind, test.values)  # type: ignore[arg-type]  # a kind has texts
+    exact, globs, prefixes = _operand(kind, test.values)
     for value in values:
         for key in lookup_keys(kind, str(value), prefixes):
             if key in exact:
@@ -230,7 +230,7 @@ def _compared(holds: Callable[[int, int], bool]) -> Callable[[Test, Sequence[Sca
     return probe
 
 
-def _on_text(holds: Callable[[str, str], bool]) -> Callable[[Sequence[Scalar], Sequence[str]], str | None]:
+def _on_text(holds: Callable[[str, Any], bool]) -> Callable[[Sequence[Scalar], Sequence[str]], str | None]:
     """Operators on folded text; their operands were folded at load."""
 
     def probe(wanted: Sequence[Scalar], texts: Sequence[str]) -> str | None:

@@ -75,15 +75,15 @@ class _Scanner:
 
     def read(self) -> tuple[tuple[str, ...], str]:
         """All mailboxes that are certain, and the first reason why there may be others."""
-        while self._position < len(self._text):
-            if not self._step():
-                return tuple(self._found), self._trouble
-            if len(self._found) > MAX_ADDRESSES:
-                return tuple(self._found[:MAX_ADDRESSES]), f"more than {MAX_ADDRESSES} addresses"
-        if not self._cut:  # else the last mailbox may go on behind the cut
+        sure = True
+        while sure and self._position < len(self._text) and len(self._found) <= MAX_ADDRESSES:
+            sure = self._step()
+        if sure and not self._cut:  # else the last mailbox may go on behind the cut
             self._end_mailbox()
             if self._group:
                 self._doubt("group without its end")
+        if len(self._found) > MAX_ADDRESSES:
+            return tuple(self._found[:MAX_ADDRESSES]), f"more than {MAX_ADDRESSES} addresses"
         return tuple(self._found), self._trouble
 
     def _doubt(self, why: str) -> None:

@@ -28,22 +28,23 @@ PLACEHOLDERS: dict[str, str] = {
 LATER = frozenset({"limit.used", "limit.max", "limit.retry", "limit.name"})
 """Names that belong to limits, which this version does not know."""
 
-_PART = re.compile(r"(\{\{|\}\})|\{([A-Za-z0-9_.]*)\}|[{}]")
+_PART = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.]*)\}|[{}]")
+_BRACES = {"{{": "{", "}}": "}"}
 
 
 def names(text: str) -> tuple[list[str], bool]:
     """The placeholder names in `text`, and whether every brace belongs to one (`{{` and `}}` are braces)."""
     found: list[str] = []
     for part in _PART.finditer(text):
-        if part[1] is None and part[2] is None:
+        if part[1] is not None:
+            found.append(part[1])
+        elif part[0] not in _BRACES:
             return found, False
-        if part[2] is not None:
-            found.append(part[2])
     return found, True
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its placeholders filled in, once: what a value holds is not looked into. No value becomes `-`."""
+    """`text` with its placeholders filled in; a name without a value becomes `-`."""
     if "{" not in text and "}" not in text:
         return text
-    return _PART.sub(lambda part: part[1][0] if part[1] else values.get(part[2] or "", "") or "-", text)
+    return _PART.sub(lambda part: _BRACES.get(part[0]) or values.get(part[1] or "", "") or "-", text)
