@@ -27,7 +27,7 @@ LOGINS = {
 
 def facts(policies: FakePolicies | None = None, **given: Any) -> Facts:
     """The facts of a_transaction(**given)."""
-    return Facts(a_transaction(**given), policies or FakePolicies(), NOW)
+    return Facts(a_transaction(**given), FakePolicies() if policies is None else policies, NOW)
 
 
 PLAIN_FIELDS: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
@@ -321,7 +321,7 @@ def test_a_long_header_is_cut() -> None:
         ("client.ip", ["client.ip", "client.net"]),
         ("sender.address", ["sender.address", "sender.domain", "sender.localpart", "sender.null"]),
         ("sender", ["sender.address", "sender.domain", "sender.localpart", "sender.null"]),
-        ("login", ["login", "sender.aligned", "header.from.aligned"]),
+        ("login", ["login", "sender.aligned", "direction"]),
         ("headers", ["header.x", "subject", "header.from.address", "header.count", "disclosed.count"]),
         ("header.subject", ["header.subject", "subject"]),
         ("header.to", ["disclosed.count", "disclosed.external_count"]),
