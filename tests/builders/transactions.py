@@ -1,8 +1,8 @@
 """Transactions and policy sets in one line, for the tests of the rooms that judge.
 
-`a_transaction(...)` is a message as front/ would hand it over: a login, a sender, a recipient and a few headers unless the test
-says otherwise. `FakePolicies` is a PolicySet in memory: its lists are dicts and tuples as an admin writes them, its
-patterns run on Python's `re`, and all its rules are candidates unless the test brings an index.
+`a_transaction(...)` is a message as front/ would hand it over: a login, a sender, a recipient and a few headers unless
+the test says otherwise. `FakePolicies` is a PolicySet in memory: its lists are dicts and tuples as an admin writes
+them, its patterns run on Python's `re`, and all its rules are candidates unless the test brings an index.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.conditions.members import Member, MemberForm, glob_matches, lookup_keys, normalise, normalise_grant, prefix_of
+from tidegate.conditions.members import (
+    Member,
+    MemberForm,
+    glob_matches,
+    lookup_keys,
+    normalise,
+    normalise_grant,
+    prefix_of,
+)
 from tidegate.model import (
     Cause,
     Connection,
@@ -73,7 +81,7 @@ class FakeList:
     name: str
     kind: ListKind
     items: Iterable[str] | Mapping[str, str | Sequence[str]] = ()
-    conventions: Conventions = Conventions()
+    conventions: Conventions = field(default_factory=Conventions)
     cause: Cause | None = None
     members: dict[str, Member] = field(default_factory=dict)
     grants: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -85,7 +93,9 @@ class FakeList:
             self.members[member.key] = member
             if isinstance(self.items, Mapping):
                 values = self.items[item]
-                self.grants[member.key] = tuple(self._grant(v) for v in ([values] if isinstance(values, str) else values))
+                self.grants[member.key] = tuple(
+                    self._grant(v) for v in ([values] if isinstance(values, str) else values)
+                )
 
     def _grant(self, text: str) -> str:
         member = normalise_grant(text, self.conventions)
@@ -116,8 +126,8 @@ ListSpec = tuple["ListKind | str", "Iterable[str] | Mapping[str, str | Sequence[
 class FakePolicies:
     """A PolicySet in memory.
 
-    `lists` is {name: (kind, items)}; a text instead of that pair says why the list can't be asked for now. Lists that the
-    test does not name are not defined.
+    `lists` is {name: (kind, items)}; a text instead of that pair says why the list can't be asked for now. Lists that
+    the test does not name are not defined. Like every PolicySet it has a length: an empty one is false.
     """
 
     def __init__(

@@ -143,6 +143,7 @@ def test_without_own_domains_every_domain_is_external() -> None:
     assert Reading((True,)) == facts().read_recipient("rcpt.external", Recipient("bob@example.com"))
 
 
+FROM_RELAY = {"login": "", "client": "10.1.1.1"}
 RELAY = {"relay-networks": ("ip", ["10.0.0.0/8"])}
 DIRECTIONS: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = [
     ("local", {}, {"local": True, "login": ""}, ("local",)),
@@ -152,8 +153,8 @@ DIRECTIONS: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = 
     ("login, no own domains", {}, {"rcpt": ["a@example.com"]}, ("outbound",)),
     ("login, no recipient yet", OWN, {"rcpt": []}, ("outbound",)),
     ("no login", OWN, {"login": ""}, ("inbound",)),
-    ("relay client", RELAY, {"login": "", "client": "10.1.1.1"}, ("outbound",)),
-    ("relay client, all own", {**RELAY, **OWN}, {"login": "", "client": "10.1.1.1", "rcpt": ["a@example.com"]}, ("internal",)),
+    ("relay client", RELAY, FROM_RELAY, ("outbound",)),
+    ("relay client, all own", {**RELAY, **OWN}, {**FROM_RELAY, "rcpt": ["a@example.com"]}, ("internal",)),
     ("other client", RELAY, {"login": "", "client": "192.0.2.1"}, ("inbound",)),
     ("no client", RELAY, {"login": "", "client": ""}, ("inbound",)),
     ("relay networks down", {"relay-networks": "down"}, {"login": ""}, ()),
@@ -165,13 +166,15 @@ DIRECTIONS: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = 
     ("own domains down, but inbound", {"own-domains": "down"}, {"login": ""}, ("inbound",)),
     ("own domains of another type", {"own-domains": ("string", ["example.com"])}, {}, ()),
     ("login unreadable", {}, {"login": "", "unreadable": {"login": "not UTF-8"}}, ()),
-    ("login unreadable, but a relay client", RELAY, {"login": "", "client": "10.1.1.1", "unreadable": {"login": "?"}}, ("outbound",)),
+    ("login unreadable, but a relay client", RELAY, {**FROM_RELAY, "unreadable": {"login": "?"}}, ("outbound",)),
     ("a recipient unreadable", OWN, {"rcpt": ["a@example.com"], "unreadable": {"rcpt": "not UTF-8"}}, ()),
     ("a recipient unreadable, one external", OWN, {"unreadable": {"rcpt": "not UTF-8"}}, ("outbound",)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lists", "given", "expected"), [row[1:] for row in DIRECTIONS], ids=[row[0] for row in DIRECTIONS])
+@pytest.mark.parametrize(
+    ("lists", "given", "expected"), [row[1:] for row in DIRECTIONS], ids=[row[0] for row in DIRECTIONS]
+)
 def test_direction(lists: dict[str, Any], given: dict[str, Any], expected: tuple[str, ...]) -> None:
     """Local, outbound, internal, inbound; unknown where a list that it needs can't be asked."""
     reading = facts(FakePolicies(lists=lists), **given).read("direction")

@@ -65,7 +65,10 @@ def test_never_raises(raw: bytes) -> None:
     text.encode("utf-8")
 
 
-@given(st.sampled_from(["utf-8", "utf-7", "utf-16", "iso-2022-jp", "hz", "gbk", "x", "idna", "cp437"]), st.binary(max_size=40))
+@given(
+    st.sampled_from(["utf-8", "utf-7", "utf-16", "iso-2022-jp", "hz", "gbk", "x", "idna", "cp437"]),
+    st.binary(max_size=40),
+)
 def test_never_raises_on_words(charset: str, payload: bytes) -> None:
     """Nor do encoded words of any charset."""
     text, _ = header_text(b"=?%s?q?%s?=" % (charset.encode(), b"".join(b"=%02X" % byte for byte in payload)))
@@ -75,7 +78,17 @@ def test_never_raises_on_words(charset: str, payload: bytes) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    [b"=?", b"=?a?q?", b"=?a*", b"=?utf-8?q?a?= ", b"=?utf-8?q?a?=", b"=?x%d?q?a?=", b"=?punycode?q?aaaaaaaa?=", b"?=", b"\n "],
+    [
+        b"=?",
+        b"=?a?q?",
+        b"=?a*",
+        b"=?utf-8?q?a?= ",
+        b"=?utf-8?q?a?=",
+        b"=?x%d?q?a?=",
+        b"=?punycode?q?aaaaaaaa?=",
+        b"?=",
+        b"\n ",
+    ],
     ids=repr,
 )
 def test_linear_time(unit: bytes) -> None:
