@@ -1,0 +1,220 @@
+"""The whole judgement: which rules, what truth, the bracket, the edits, the reply, the trail. One value comes out.
+
+Promises: the same transaction, policy set and time give the same verdict, whatever the order of the rules. Every reply
+is well-formed whatever the client sent. Rules in shadow change nothing but `would` and their own marks in the trail.
+Refuses: clocks, I/O, and a 5xx from a rule in doubt (engine/bracket.py says what that means).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from tidegate.conditions.evaluate import hit
+from tidegate.conditions.facts import Facts
+from tidegate.conditions.placeholders import expand
+from tidegate.engine.bracket import Outcome, ending, names, settle, strength
+from tidegate.engine.changes import MakeValues, Settled, settle_edits
+from tidegate.engine.explain import Explanation, explain_rule
+from tidegate.engine.index import candidates
+from tidegate.engine.local import hold_null_sender
+from tidegate.engine.match import as_at_rcpt, recipient_stands, stands
+from tidegate.engine.parts import Accepted, Stand, rank
+from tidegate.engine.placeholders import Values
+from tidegate.engine.reply import make_reply, safe_text, temporary, uninspected
+from tidegate.model import (
+    Actions,
+    Changes,
+    Disposition,
+    EntryState,
+    Mark,
+    Mode,
+    PolicySet,
+    Recipient,
+    Reply,
+    Rule,
+    Transaction,
+    Truth,
+    Verdict,
+)
+
+_GOES_ON = (Disposition.ACCEPT, Disposition.HOLD)
+_NOBODY_LEFT = "no recipient would be left"
+_EXEMPT_IN_DOUBT = "an exempt that names the rule is broken, or can't be judged"
+
+
+def judge(transaction: Transaction, policies: PolicySet, now: float) -> Verdict:
+    """The verdict on a whole message, at its end; `now` in POSIX seconds."""
+    facts = Facts(transaction, policies, now)
+    found = candidates(facts, policies)
+    local = transaction.connection.local
+    if not found and not (local and policies.per_recipient):
+        return _nothing(policies.number, policies.digest)
+    concerned = list(stands(map(policies.rule, found), facts))
+    recipients = transaction.envelope.recipients
+    if local:  # Postfix takes a verdict at RCPT on local mail for a misconfiguration, so they count here
+        concerned += recipient_stands(map(policies.rule, policies.per_recipient), facts, recipients)
+    if not concerned:
+        return _nothing(policies.number, policies.digest)
+    verdict = _conclude(concerned, Accepted(recipients, policies.conventions), facts)
+    return hold_null_sender(verdict, facts) if local else verdict
+
+
+def judge_recipient(transaction: Transaction, recipient: Recipient, policies: PolicySet, now: float) -> Verdict | None:
+    """The verdict on one recipient at RCPT, by the per_recipient rules alone; None: none of them concerns it.
+
+    `transaction.message` is None. Exempts that name one of these rules count with what can be known at RCPT; one that
+    needs more is in doubt there. Nothing can be held or discarded for one recipient: that would be DEFER. Local mail
+    has no verdict at RCPT.
+    """
+    if not policies.per_recipient or transaction.connection.local:
+        return None
+    facts = Facts(transaction, policies, now)
+    concerned = list(recipient_stands(map(policies.rule, policies.per_recipient), facts, (recipient,)))
+    if not concerned:
+        return None
+    concerned += _exempts_at_rcpt([one.rule for one in concerned], facts, policies)
+    verdict = _conclude(concerned, Accepted(), facts)
+    disposition = _at_rcpt(verdict.disposition)
+    would = None if verdict.would is None else _at_rcpt(verdict.would)
+    return replace(
+        verdict,
+        disposition=disposition,
+        reply=verdict.reply if disposition is verdict.disposition else temporary(transaction.reference),
+        changes=Changes(),
+        certain=verdict.certain and disposition is verdict.disposition,
+        would=None if would is disposition else would,
+    )
+
+
+def explain(transaction: Transaction, policies: PolicySet, now: float) -> Explanation:
+    """The verdict, and every rule of the set with its evidence: those too that the index leaves aside."""
+    verdict = judge(transaction, policies, now)
+    facts = Facts(transaction, policies, now)
+    marks = {mark.rule: mark for mark in verdict.trail}
+    rules = [policies.rule(number) for number in range(len(policies))]
+    return Explanation(verdict, tuple(explain_rule(rule, facts, marks.get(rule.id)) for rule in rules))
+
+
+def _at_rcpt(disposition: Disposition) -> Disposition:
+    return Disposition.DEFER if disposition in (Disposition.HOLD, Disposition.DISCARD) else disposition
+
+
+@lru_cache(maxsize=8)
+def _nothing(number: int, digest: str) -> Verdict:
+    """The verdict on a message that no rule concerns; one for each generation."""
+    return Verdict(Disposition.ACCEPT, generation=number, digest=digest)
+
+
+def shadowed(rule: Rule) -> bool:
+    """Is the rule evaluated without effect?"""
+    return rule.mode is Mode.SHADOW or rule.state is EntryState.SHADOW
+
+
+def _conclude(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> Verdict:
+    """The verdict by the enforced rules, and what it would be with those in shadow."""
+    enforced = [one for one in concerned if not shadowed(one.rule)]
+    verdict = _decide(enforced, accepted, facts)
+    if len(enforced) == len(concerned):
+        return verdict
+    would = _decide(concerned, accepted, facts).disposition
+    marks = [_mark(one, facts, shadow=True) for one in _ranked(concerned) if shadowed(one.rule)]
+    return replace(verdict, trail=(*verdict.trail, *marks), would=None if would is verdict.disposition else would)
+
+
+def _decide(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> Verdict:
+    outcome = settle(concerned, accepted)
+    disposition, winner = outcome.disposition, outcome.winner
+    by = {one.rule.id: one for one in concerned}
+
+    def values(rule: Rule) -> Mapping[str, str]:
+        matched = by[rule.id].matched
+        return Values(rule, facts, matched[0] if rule.per_recipient and matched else None)
+
+    reply, reason = _words(outcome, facts.transaction.reference, values)
+    rule = winner.id if winner is not None else ""
+    settled = Settled(Changes(), {})
+    if disposition in _GOES_ON and any(one.rule.do.edits for one in outcome.acting):
+        settled = settle_edits(outcome.acting, accepted, facts, values)
+        if settled.emptied_by and disposition is Disposition.ACCEPT:
+            disposition, reason, rule = Disposition.HOLD, _NOBODY_LEFT, settled.emptied_by
+    return Verdict(
+        disposition,
+        reply,
+        reason,
+        settled.changes,
+        rule,
+        outcome.certain,
+        tuple(_mark(one, facts, outcome, settled) for one in _ranked(concerned)),
+        generation=facts.policies.number,
+        digest=facts.policies.digest,
+    )
+
+
+def _ranked(concerned: Iterable[Stand]) -> list[Stand]:
+    return sorted(concerned, key=lambda one: rank(one.rule))
+
+
+def _words(outcome: Outcome, reference: str, values: MakeValues) -> tuple[Reply | None, str]:
+    """Reply and reason: the winner's own where it is certain of what it says, otherwise ours."""
+    winner, disposition = outcome.winner, outcome.disposition
+    if winner is None or disposition in (Disposition.ACCEPT, Disposition.DISCARD):
+        return None, ""
+    asked = ending(winner)
+    sure = any(one.rule is winner for one in outcome.acting)
+    if sure and asked is not None and asked.disposition is disposition:
+        if disposition is Disposition.HOLD:
+            return None, safe_text(expand(asked.reason.text, values(winner))) if asked.reason is not None else winner.id
+        assert asked.reply is not None, f"{winner.id}: a refusal without a reply"
+        return make_reply(asked.reply, values(winner)), ""
+    if sure:
+        reason = _EXEMPT_IN_DOUBT
+    else:
+        doubt = next(one for one in outcome.doubts if one.rule is winner)
+        reason = safe_text(doubt.cause.text if doubt.cause is not None else f"{winner.id} is in doubt")
+    if disposition is Disposition.HOLD:
+        return None, reason
+    return (uninspected if disposition is Disposition.REJECT else temporary)(reference), reason
+
+
+def _mark(
+    stand: Stand, facts: Facts, outcome: Outcome | None = None, settled: Settled | None = None, shadow: bool = False
+) -> Mark:
+    """One rule in the trail: on what it matched, and why it did not count where it did not."""
+    rule = stand.rule
+    found = ""
+    if stand.truth is Truth.YES:
+        found = hit(rule.when, facts, stand.matched[0] if rule.per_recipient and stand.matched else None)
+    exempted_by = outcome.silenced.get(rule.id, "") if outcome is not None else ""
+    lost_to = ""
+    if outcome is not None and settled is not None and stand.truth is Truth.YES and not exempted_by:
+        lost_to = _lost_to(rule, outcome, settled)
+    return Mark(rule.id, stand.truth, found, stand.cause, shadow, exempted_by, lost_to)
+
+
+def _lost_to(rule: Rule, outcome: Outcome, settled: Settled) -> str:
+    """Whom the rule lost to: its disposition to a stricter or earlier one, its edits to a refusal or another's edit."""
+    winner = outcome.winner
+    if winner is not None and winner is not rule:
+        stops = outcome.disposition not in _GOES_ON
+        if strength(rule, outcome.capped) is not Disposition.ACCEPT or (rule.do.edits and stops):
+            return winner.id
+    return settled.lost.get(rule.id, "")
+
+
+def _exempts_at_rcpt(rules: Sequence[Rule], facts: Facts, policies: PolicySet) -> list[Stand]:
+    """The rules about whole messages that exempt one of `rules`: their exemption alone, by what is known at RCPT."""
+    found = []
+    for number in policies.exempts:
+        rule = policies.rule(number)
+        exempt = rule.do.exempt
+        if exempt is None or rule.per_recipient or not any(names(exempt, one) for one in rules):
+            continue
+        clauses = tuple(replace(clause, when=as_at_rcpt(clause.when)) for clause in rule.exceptions)
+        found.append(
+            replace(
+                rule, when=as_at_rcpt(rule.when), exceptions=clauses, do=Actions(exempt=exempt), per_recipient=False
+            )
+        )
+    return list(stands(found, facts))
