@@ -24,9 +24,9 @@ __all__ = [
     "split_address",
 ]
 
-_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]++@[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+\Z")
-_ROUTE = re.compile(r"@[^@:,]++(?:,@[^@:,]++)*+:")  # RFC 5321 appendix C: @a,@b:user@c
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"\Z', re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]++@[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*\Z")
+_ROUTE = re.compile(r"@[^@:,]++(?:,@[^@:,]++)*:")  # RFC 5321 appendix C: @a,@b:user@c
+_QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*)"\Z', re.DOTALL)
 _SPECIAL = re.compile(r'[@:<>,;()\[\]"\\]')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 

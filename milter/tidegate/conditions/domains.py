@@ -15,7 +15,7 @@ WHITE = " \t\r\n\f\v"
 """Blanks of RFC 5322 and their ASCII relatives; Unicode's blanks are characters like others."""
 
 _MAX_NAME = 253  # RFC 1035 section 2.3.4, as text
-_HOST = re.compile(r"[a-z0-9_*?-]++(?:\.[a-z0-9_*?-]++)*+\Z")
+_HOST = re.compile(r"[a-z0-9_*?-]++(?:\.[a-z0-9_*?-]++)*\Z")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _LITERAL = re.compile(r"\[[0-9a-z:.-]{1,100}\]\Z")
 

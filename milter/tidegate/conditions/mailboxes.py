@@ -20,24 +20,26 @@ from tidegate.conditions.domains import WHITE, fold_domain, is_domain
 MAX_ADDRESSES = 1000
 MAX_BYTES = 65536
 
-_FOLD = rb"(?:[ \t]|\r?\n[ \t])*+"
+# For the end of a character class: its last character, the hyphen, must stay the last.
 _ATEXT = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
-_ADDRESS = rb"([" + _ATEXT + rb"]++@[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+)"
-_WORD = rb"(?:[" + _ATEXT + rb"\x80-\xff]++|\"[ !#-\[\]-~\x80-\xff]*+\")"
-_PHRASE = rb"(?:" + _WORD + rb"(?:" + _FOLD + _WORD + rb")*+" + _FOLD + rb")?+"
+_ADDRESS = rb"([" + _ATEXT + rb"]++@[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*)"
+_NAME = rb"(?:\"[ !#-\[\]-~\x80-\xff]*+\" *+)?[ \t\x80-\xff" + _ATEXT + rb"]*+"
+# Runs of one character class are possessive, so nothing is tried twice. Groups are not: before Python 3.11.5 a
+# possessive group that fails inside leaves the matcher at a wrong place (gh-106052), and Debian 12 has 3.11.2.
 _MAILBOX = re.compile(
-    _FOLD + rb"(?:" + _ADDRESS + rb"|" + _PHRASE + rb"<" + _ADDRESS + rb">)" + _FOLD + rb"(,|\Z)",
+    rb"[ \t]*+(?:\r?\n[ \t]++)?(?:" + _ADDRESS + rb"|" + _NAME + rb"<" + _ADDRESS + rb">)[ \t]*+(?:(,)|\Z)"
 )
 
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n[ \t])|\n(?![ \t])")
 _BLANK = re.compile(r"[ \t\r\n]++")
 _ATOM = re.compile(r"[^ \t\r\n\"()<>@,:;\[\]\\]++")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_QUOTED = re.compile(_STRING, re.DOTALL)
 _LITERAL = re.compile(r"\[[^\[\]\\\"<>]*+\]")
-_ANGLE = re.compile(r'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*+")*+)>', re.DOTALL)
-_COMMENT_TEXT = re.compile(r"(?:[^()\\]|\\.)*+", re.DOTALL)
-_ROUTE = re.compile(r"@[^@:,\s]++(?:,@[^@:,\s]++)*+:")
-_LOCALPART = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^\s"(),:;<>@\[\]\\]++)\Z', re.DOTALL)
+_ANGLE = re.compile(r'<([^<>"\\]*+(?:' + _STRING + r'[^<>"\\]*+)*)>', re.DOTALL)
+_COMMENT_TEXT = re.compile(r"[^()\\]*+(?:\\.[^()\\]*+)*", re.DOTALL)
+_ROUTE = re.compile(r"@[^@:,\s]++(?:,@[^@:,\s]++)*:")
+_LOCALPART = re.compile(rf'(?:{_STRING}|[^\s"(),:;<>@\[\]\\]++)\Z', re.DOTALL)
 
 
 def header_mailboxes(raw: bytes) -> tuple[tuple[str, ...], str]:

@@ -28,7 +28,7 @@ _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 QUAD = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z")
 """An IPv4 address as RFC 3986 section 3.2.2 writes it: decimal, no leading zeros."""
 
-_LOCALPART = re.compile(r'(?:"(?:[^"\\]|\\.)*+"|[^\s"(),:;<>@\[\]\\]++)\Z')
+_LOCALPART = re.compile(r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s"(),:;<>@\[\]\\]++)\Z')
 
 
 class MemberForm(Enum):
