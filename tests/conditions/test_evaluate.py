@@ -32,44 +32,44 @@ from tidegate.model import (
     Quantifier,
     Recipients,
     Scalar,
-    Test,
     Truth,
     Unknowable,
 )
+from tidegate.model import Test as FieldTest  # pytest would collect a name that begins with Test
 
 YES, NO, UNKNOWN = Truth.YES, Truth.NO, Truth.UNKNOWN
 PASSING = Unknowable(Cause(Doubt.PASSING, "for now"))
 LASTING = Unknowable(Cause(Doubt.LASTING, "for good"))
 
 
-def one_of(field: str, kind: ListKind | None, *values: Scalar) -> Test:
+def one_of(field: str, kind: ListKind | None, *values: Scalar) -> FieldTest:
     """A value alone, or a list of values, normalised as the builder does."""
     keys: list[Scalar] = []
     for value in values:
         member = normalise(kind, str(value), Conventions()) if kind is not None else None
         keys.append(member.key if isinstance(member, Member) else value)
-    return Test(field, Operator.ONE_OF, tuple(keys), kind=kind)
+    return FieldTest(field, Operator.ONE_OF, tuple(keys), kind=kind)
 
 
-def text(field: str, operator: Operator, *values: str) -> Test:
+def text(field: str, operator: Operator, *values: str) -> FieldTest:
     """A text operator, its operands folded as the builder does."""
     folds = operator is not Operator.MATCHES
-    return Test(field, operator, tuple(fold(value) if folds else value for value in values))
+    return FieldTest(field, operator, tuple(fold(value) if folds else value for value in values))
 
 
-def number(field: str, operator: Operator, value: int) -> Test:
+def number(field: str, operator: Operator, value: int) -> FieldTest:
     """A comparison."""
-    return Test(field, operator, (value,))
+    return FieldTest(field, operator, (value,))
 
 
-def exists(field: str, wanted: bool) -> Test:
+def exists(field: str, wanted: bool) -> FieldTest:
     """`exists: true` or `exists: false`."""
-    return Test(field, Operator.EXISTS, (wanted,))
+    return FieldTest(field, Operator.EXISTS, (wanted,))
 
 
-def listed(field: str, name: str) -> Test:
+def listed(field: str, name: str) -> FieldTest:
     """`in: name`."""
-    return Test(field, Operator.IN, list_name=name)
+    return FieldTest(field, Operator.IN, list_name=name)
 
 
 def facts(policies: FakePolicies | None = None, **given: Any) -> Facts:
@@ -164,7 +164,7 @@ def test_tests(condition: Condition, given: dict[str, Any], expected: Truth) -> 
     assert bool(causes(condition, known)) is (expected is UNKNOWN)
 
 
-LISTS = {
+LISTS: dict[str, Any] = {
     "suspended": ("login", ["Alice@example.com"]),
     "partners": ("domain", [".example.net", "example.org"]),
     "nets": ("ip", ["192.0.2.0/24", "2001:db8::/32"]),
@@ -197,7 +197,7 @@ LISTS = {
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_named_lists(test: Test, given: dict[str, Any], expected: Truth) -> None:
+def test_named_lists(test: FieldTest, given: dict[str, Any], expected: Truth) -> None:
     """`in` asks the list; one that can't be asked is a doubt only for a field that is there."""
     assert expected is evaluate(test, facts(FakePolicies(lists=LISTS), **given))
 
@@ -290,7 +290,8 @@ def test_one_recipient() -> None:
     assert "rcpt.domain: x.example" == hit(AT_X, known, recipients[0])
 
 
-TRUE, FALSE = Always(), Never()
+TRUE: Condition = Always()
+FALSE: Condition = Never()
 trees = st.recursive(
     st.sampled_from([TRUE, FALSE, PASSING, LASTING]),
     lambda child: st.one_of(
@@ -359,7 +360,7 @@ def test_a_certain_answer_holds_whatever_the_doubts_turn_out_to_be(tree: Conditi
     truth = evaluate(tree, KNOWN)
     if truth is UNKNOWN or counted[0] > 6:
         return
-    for assignment in product((TRUE, FALSE), repeat=counted[0]):
+    for assignment in product([TRUE, FALSE], repeat=counted[0]):
         assert truth is evaluate(_settled(tree, dict(enumerate(assignment)), [0]), KNOWN)
 
 

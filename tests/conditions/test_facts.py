@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given as hypothesis_given
+from hypothesis import strategies as st
 
 from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tidegate.conditions.facts import Facts
@@ -85,7 +87,7 @@ def test_fields(name: str, given: dict[str, Any], expected: tuple[Any, ...]) -> 
 def test_every_registered_field_is_read() -> None:
     """Each row of the registry has a reader, with and without a message, and each has the type it says."""
     for given in ({}, {"message": False}, {"headers": [], "client": "", "login": "", "sender": ""}):
-        known = facts(**given)  # type: ignore[arg-type]
+        known = facts(**given)
         for row in FIELDS.values():
             reading = known.read_recipient(row.name, Recipient("a@x")) if row.recipient else known.read(row.name)
             for value in reading.values:
@@ -256,7 +258,7 @@ def test_aligned_without_a_map(lists: dict[str, Any]) -> None:
 
 def test_disclosed_external() -> None:
     """Only those outside `own-domains` count; where it can't be asked, nothing is certain."""
-    given = {"headers": [("To", "a@example.com, b@x, c@x"), ("Cc", "d@sub.example.com, B@x")]}
+    given: dict[str, Any] = {"headers": [("To", "a@example.com, b@x, c@x"), ("Cc", "d@sub.example.com, B@x")]}
     assert Reading((2,)) == facts(FakePolicies(lists=OWN), **given).read("disclosed.external_count")
     assert Reading((4,)) == facts(**given).read("disclosed.external_count")
     reading = facts(FakePolicies(lists={"own-domains": "down"}), **given).read("disclosed.external_count")
@@ -345,3 +347,27 @@ def test_folded_texts_are_kept() -> None:
     known = facts(headers=[("Subject", "STRASSE"), ("Subject", "Straße")])
     assert ("strasse", "strasse") == known.folded("subject")
     assert known.folded("subject") is known.folded("subject")
+
+
+_odd = st.text(st.characters(), max_size=20) | st.text('a@.<>":,\u00fc\uff20\u3002[]%/0129', max_size=20)
+_headers = st.lists(
+    st.tuples(st.sampled_from(["From", "To", "Cc", "Subject", "Sender", "X"]), st.binary(max_size=60)), max_size=4
+)
+
+
+@hypothesis_given(
+    client=_odd, sender=_odd, login=_odd, rcpt=st.lists(_odd, max_size=2), name=_odd, helo=_odd, headers=_headers
+)
+def test_reading_never_raises(**given: Any) -> None:
+    """Whatever a client sends, every field is read, is absent, or has a cause."""
+    lists = {**OWN, **LOGINS, "relay-networks": ("ip", ["10.0.0.0/8", "::/1"])}
+    for policies in (FakePolicies(lists=lists), FakePolicies(conventions=Conventions("r", "+-"))):
+        known = facts(policies, **given)
+        for row in FIELDS.values():
+            if not row.recipient:
+                known.read(row.name)
+                known.folded(row.name)
+                continue
+            for recipient in known.transaction.envelope.recipients:
+                known.read_recipient(row.name, recipient)
+        known.read("header.x")
