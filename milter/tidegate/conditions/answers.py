@@ -42,6 +42,15 @@ from tidegate.model import (
 )
 
 YES, NO, UNKNOWN = Truth.YES, Truth.NO, Truth.UNKNOWN
+# Names of this module: a member of an enumeration costs Python 3.11 as much as a dict look-up and a call.
+_EXISTS, _ONE_OF, _IP, _DOMAIN, _ADDRESS = (
+    Operator.EXISTS,
+    Operator.ONE_OF,
+    ListKind.IP,
+    ListKind.DOMAIN,
+    ListKind.ADDRESS,
+)
+_ALL_RCPT, _NO_RCPT = Quantifier.ALL, Quantifier.NO
 NEGATED = {YES: NO, NO: YES, UNKNOWN: UNKNOWN}
 
 _OF_RECIPIENT = frozenset(RECIPIENT_FIELDS.values())
@@ -94,7 +103,7 @@ def _quantified(condition: Recipients, facts: Facts, _recipient: Recipient | Non
     child, quantifier = condition.child, condition.quantifier
     handler = _HANDLERS[type(child)]
     recipients = facts.transaction.envelope.recipients
-    decisive = NO if quantifier is Quantifier.ALL else YES
+    decisive = NO if quantifier is _ALL_RCPT else YES
     found = NO if not recipients else NEGATED[decisive]
     for one in recipients:
         truth = handler(child, facts, one)
@@ -105,7 +114,7 @@ def _quantified(condition: Recipients, facts: Facts, _recipient: Recipient | Non
             found = UNKNOWN
     if (found is not decisive or not recipients) and facts.missing_recipients() is not None:
         found = UNKNOWN
-    return NEGATED[found] if quantifier is Quantifier.NO else found
+    return NEGATED[found] if quantifier is _NO_RCPT else found
 
 
 def _test(condition: Test, facts: Facts, recipient: Recipient | None) -> Truth:
@@ -114,38 +123,57 @@ def _test(condition: Test, facts: Facts, recipient: Recipient | None) -> Truth:
 
 def answer(test: Test, facts: Facts, recipient: Recipient | None = None) -> Answer:
     """One test, with what its answer rests on."""
-    field = test.field
+    field, operator = test.field, test.operator
     if recipient is not None and field in _OF_RECIPIENT:
         reading = facts.read_recipient(field, recipient)
     else:
         reading = facts.read(field)
     values, cause = reading.values, reading.cause
-    if test.operator is Operator.EXISTS:
+    if operator is _EXISTS:
         if values or cause is None:
             return (YES if bool(values) is test.values[0] else NO), reading, None, None
         return UNKNOWN, reading, None, cause
-    if not values and cause is None:
-        return NO, reading, None, None
     if cause is not None:
-        if field in _NUMBERS:
-            return _at_least(test, reading)
-        if field == "direction" and test.operator is Operator.ONE_OF:
-            return _one_of_directions(test, reading, facts)
-        if field in facts.cut and test.operator in _NEED_THE_END:
-            values = tuple(value for value in values if value not in facts.cut[field])
-    if test.list_name is not None:
-        hit, trouble = _listed(test.list_name, values, facts)
-        cause = trouble or cause
-    elif test.operator in _ON_TEXT:
-        texts = (
-            facts.folded(field) if values is reading.values and recipient is None else [fold(str(v)) for v in values]
-        )
-        hit = _ON_TEXT[test.operator](test.values, texts)
-    else:
-        hit = _PROBES[test.operator](test, values, facts)
+        return _half_known(test, reading, facts, recipient)
+    if not values:
+        return NO, reading, None, None
+    hit, cause = _probe(test, values, facts, recipient)
     if hit is not None:
         return YES, reading, hit, None
     return (NO if cause is None else UNKNOWN), reading, None, cause
+
+
+def _probe(
+    test: Test, values: tuple[Scalar, ...], facts: Facts, recipient: Recipient | None
+) -> tuple[str | None, Cause | None]:
+    """What of the operand hit one of the values, or why a list can't be asked."""
+    operator = test.operator
+    if test.list_name is not None:
+        return _listed(test.list_name, values, facts)
+    if operator is _ONE_OF:
+        return _one_of(test, values, facts), None
+    on_text = _ON_TEXT.get(operator)
+    if on_text is None:
+        return _PROBES[operator](test, values, facts), None
+    if recipient is None and test.field not in facts.cut:
+        return on_text(test.values, facts.folded(test.field)), None
+    return on_text(test.values, [fold(str(value)) for value in values]), None
+
+
+def _half_known(test: Test, reading: Reading, facts: Facts, recipient: Recipient | None) -> Answer:
+    """The answer of a field of which a part can't be read."""
+    field, operator = test.field, test.operator
+    if field in _NUMBERS:
+        return _at_least(test, reading)
+    if field == "direction" and operator is _ONE_OF:
+        return _one_of_directions(test, reading, facts)
+    values = reading.values
+    if field in facts.cut and operator in _NEED_THE_END:
+        values = tuple(value for value in values if value not in facts.cut[field])
+    hit, trouble = _probe(test, values, facts, recipient)
+    if hit is not None:
+        return YES, reading, hit, None
+    return UNKNOWN, reading, None, trouble or reading.cause
 
 
 def _listed(name: str, values: tuple[Scalar, ...], facts: Facts) -> tuple[str | None, Cause | None]:
@@ -189,10 +217,12 @@ def _one_of_directions(test: Test, reading: Reading, facts: Facts) -> Answer:
 
 
 @lru_cache(maxsize=2048)
-def _operand(kind: ListKind, values: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...], tuple[int, ...]]:
+def _operand(
+    values: tuple[str, ...], globbing: bool, networks: bool
+) -> tuple[frozenset[str], tuple[str, ...], tuple[int, ...]]:
     """An inline list ready to be asked: its exact keys, its globs, the prefix lengths of its networks."""
-    globs = tuple(value for value in values if is_glob(value)) if kind in (ListKind.ADDRESS, ListKind.DOMAIN) else ()
-    prefixes = {prefix_of(value) for value in values} if kind is ListKind.IP else set()
+    globs = tuple(value for value in values if is_glob(value)) if globbing else ()
+    prefixes = {prefix_of(value) for value in values} if networks else set()
     return frozenset(values), globs, tuple(sorted(prefixes))
 
 
@@ -200,7 +230,8 @@ def _one_of(test: Test, values: Sequence[Scalar], _facts: Facts) -> str | None:
     kind = test.kind
     if kind is None:  # numbers and booleans; a boolean is not the number that Python takes it for
         return next((str(v).lower() for v in values for w in test.values if v == w and type(v) is type(w)), None)
-    exact, globs, prefixes = _operand(kind, test.values)
+    globbing = kind is _ADDRESS or kind is _DOMAIN
+    exact, globs, prefixes = _operand(test.values, globbing, kind is _IP)
     for value in values:
         for key in lookup_keys(kind, str(value), prefixes):
             if key in exact:
@@ -251,7 +282,6 @@ _ON_TEXT: dict[Operator, Callable[[Sequence[Scalar], Sequence[str]], str | None]
 }
 
 _PROBES: dict[Operator, Callable[[Test, Sequence[Scalar], Facts], str | None]] = {
-    Operator.ONE_OF: _one_of,
     Operator.IN: _one_of,
     Operator.MATCHES: _matches,
     Operator.GT: _compared(lambda value, limit: value > limit),

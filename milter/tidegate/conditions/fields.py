@@ -2,6 +2,9 @@
 
 `FIELDS` holds the fixed names; `header.NAME` stands for any header. The validator, the JSON Schema, `tidegate fields`
 and the manual are made from these rows. Reading a field is conditions/facts.py's.
+
+The `aligned` fields are absent without a login, and of a header that is not there. `direction` at RCPT is by the
+recipients so far. A number of which a part can't be read is at least what was counted.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _ROWS = (
     Field("sender.domain", _T.DOMAIN, _S.MAIL, "the envelope sender's domain"),
     Field("sender.localpart", _T.TEXT, _S.MAIL, "what stands before the @ of the envelope sender"),
     Field("sender.null", _T.BOOLEAN, _S.MAIL, "true for <>"),
-    Field("sender.aligned", _T.BOOLEAN, _S.MAIL, "the login may use this envelope sender (list `logins`)"),
+    Field("sender.aligned", _T.BOOLEAN, _S.MAIL, "the login may use this envelope sender (map `logins`)"),
     Field("rcpt.count", _T.NUMBER, _S.DATA, "accepted recipients"),
     Field("rcpt.address", _T.ADDRESS, _S.RCPT, "a recipient", recipient=True),
     Field("rcpt.domain", _T.DOMAIN, _S.RCPT, "a recipient's domain", recipient=True),
@@ -43,7 +46,7 @@ _ROWS = (
     Field("header.reply-to.domain", _T.DOMAIN, _S.HEADERS, "their domains", multiple=True),
     Field("header.reply-to.aligned", _T.BOOLEAN, _S.HEADERS, "the login may use every mailbox of Reply-To"),
     Field("subject", _T.TEXT, _S.HEADERS, "the decoded subject", multiple=True),
-    Field("disclosed.count", _T.NUMBER, _S.HEADERS, "addresses visible in To and Cc"),
+    Field("disclosed.count", _T.NUMBER, _S.HEADERS, "distinct addresses visible in To and Cc"),
     Field("disclosed.external_count", _T.NUMBER, _S.HEADERS, "those of them outside `own-domains`"),
     Field("message.size", _T.NUMBER, _S.BODY, "bytes; SIZE= of MAIL where no rule reads the body"),
     Field("header.count", _T.NUMBER, _S.HEADERS, "how many headers the message has"),

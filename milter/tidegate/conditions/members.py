@@ -158,19 +158,23 @@ def prefix_of(key: str) -> int:
     return length + V6 if ":" in key else length
 
 
+# Names of this module: a member of an enumeration costs Python 3.11 as much as a dict look-up and a call.
+_DOMAIN, _ADDRESS, _IP, _STRING = ListKind.DOMAIN, ListKind.ADDRESS, ListKind.IP, ListKind.STRING
+
+
 def lookup_keys(kind: ListKind, value: str, prefixes: Sequence[int] = ()) -> tuple[str, ...]:
     """Every key under which `value` (normalised as its field's readings are) can be found.
 
     `prefixes` are the prefix lengths that occur in the list (`prefix_of`); only addresses of the IP type use them.
     A value that is no address has no keys there.
     """
-    if kind is ListKind.DOMAIN:
+    if kind is _DOMAIN:
         return (value, *parents(value))
-    if kind is ListKind.ADDRESS:
+    if kind is _ADDRESS:
         return _address_keys(value)
-    if kind is ListKind.IP:
+    if kind is _IP:
         return _network_keys(value, tuple(prefixes))
-    if kind is ListKind.STRING:
+    if kind is _STRING:
         return (fold(value),)
     return (value,)
 

@@ -147,7 +147,7 @@ def _aligned(facts: Facts, addresses: tuple[str, ...], cause: Cause | None) -> R
         return login
     logins = facts.policies.list(LOGINS)
     if logins is None:
-        return Reading((), Cause(Doubt.PASSING, "there is no map `logins`"))
+        return Reading((), Cause(Doubt.PASSING, f"list {LOGINS} is not loaded"))
     trouble = wrong_list(logins, ListKind.MAP)
     if trouble is not None:
         return Reading((), trouble)
