@@ -1,0 +1,23 @@
+"""A generation as one file that all workers map.
+
+codec       the model as JSON and back
+layout      header, checksums, sections
+lists       sorted keyed hashes
+databases   patterns that are asked together
+traits      what is computed from all rules once
+build       from what was loaded to the image
+generation  the image in use: model.PolicySet
+memory      sealed memory files
+
+Promises: an image is accepted only if no byte of it was changed, is cheap to open and to share, and holds no code.
+Refuses: knowing YAML, marks and problems (the loader's report has them).
+"""
+
+from __future__ import annotations
+
+from tidegate.image.build import build
+from tidegate.image.generation import Generation
+from tidegate.image.layout import BadImage, Buffer, Summary, summary
+from tidegate.image.memory import map_fd, sealed_memfd
+
+__all__ = ["BadImage", "Buffer", "Generation", "Summary", "build", "map_fd", "sealed_memfd", "summary"]

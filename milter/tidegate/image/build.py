@@ -1,0 +1,88 @@
+"""From what was loaded to the image: the loader's last step.
+
+Promises: the same policy gives the same digest, whatever the generation's number. Slow parts are the pattern databases;
+those of single patterns were made when each was checked. Refuses: patterns that were not checked (PatternError).
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from tidegate.conditions.members import glob_expression
+from tidegate.engine.index import build_index
+from tidegate.image.codec import CONVENTIONS, RULE, dump
+from tidegate.image.databases import Shelf
+from tidegate.image.layout import Contents, Sections, Span, assemble
+from tidegate.image.lists import FEW_GLOBS, write_list
+from tidegate.image.traits import (
+    TRAITS,
+    TREES,
+    FieldTrees,
+    ListTree,
+    Trees,
+    asked_patterns,
+    traits_of,
+    write_pieces,
+    write_singles,
+)
+from tidegate.model import Index, ListKind, Loaded
+
+
+def build(loaded: Loaded, number: int) -> bytes:
+    """The image of generation `number`. Raises tidegate.patterns.PatternError for a pattern that was not checked."""
+    policy = Sections()
+    conventions = policy.add(dump(CONVENTIONS, loaded.conventions))
+    rules, rule_ends = _packed(policy, [dump(RULE, rule) for rule in loaded.rules])
+    shelf = Shelf()
+    lists: list[Span] = []
+    list_trees: list[ListTree] = []
+    for data in loaded.lists:
+        span, special = write_list(data, policy)
+        lists.append(span)
+        tree = _list_tree(data.name, data.kind, special, shelf)
+        if tree is not None:
+            list_trees.append(tree)
+    for source in asked_patterns(loaded.rules):
+        shelf.single(source)
+    index = build_index(loaded.rules, {data.name: data for data in loaded.lists})
+    derived = Sections(policy.end)
+    traits = derived.add(dump(TRAITS, traits_of(loaded.rules, index)))
+    pieces = tuple(derived.add(piece) for piece in write_pieces(index))
+    trees = derived.add(dump(TREES, Trees(_field_trees(index, shelf), tuple(list_trees))))
+    singles = tuple(derived.add(piece) for piece in write_singles(shelf.singles))
+    databases, database_ends = _packed(derived, shelf.parts)
+    contents = Contents(
+        conventions, rules, rule_ends, tuple(lists), traits, pieces, trees, singles, databases, database_ends
+    )
+    return assemble(number, contents, policy.data(), derived.data())
+
+
+def _packed(sections: Sections, parts: list[bytes]) -> tuple[Span, Span]:
+    """Parts one behind the other, and where each ends."""
+    ends, end = array("Q", [0]), 0
+    for part in parts:
+        end += len(part)
+        ends.append(end)
+    return sections.add(b"".join(parts)), sections.add(ends.tobytes())
+
+
+def _list_tree(name: str, kind: ListKind, special: tuple[str, ...], shelf: Shelf) -> ListTree | None:
+    if kind is ListKind.REGEX:
+        for source in special:
+            shelf.single(source)
+        return ListTree(name, shelf.tree(special, folded=False))
+    if len(special) > FEW_GLOBS:
+        return ListTree(name, shelf.tree([glob_expression(glob) for glob in special], folded=True))
+    return None
+
+
+def _field_trees(index: Index, shelf: Shelf) -> tuple[FieldTrees, ...]:
+    fields = sorted({*index.literals, *index.expressions})
+    return tuple(
+        FieldTrees(
+            field,
+            shelf.tree([text for text, _ in index.literals.get(field, ())], folded=True),
+            shelf.tree([source for source, _ in index.expressions.get(field, ())], folded=False),
+        )
+        for field in fields
+    )

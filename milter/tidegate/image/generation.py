@@ -1,0 +1,259 @@
+"""A generation in use: one image, mapped by all workers, read where it is touched.
+
+Promises: opening costs some milliseconds whatever the number of rules, in steps so short that a session in flight does
+not notice; a rule is decoded when it is first touched, and about a thousand stay decoded. Threads share a generation
+without locks: what they write is single assignments, and whoever comes late does the same work again.
+Refuses: an image that is damaged, and one whose pattern databases this machine's engine can't use (BadImage): a pattern
+that can't be asked would have to be answered NO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Final
+
+from tidegate import patterns
+from tidegate.conditions.text import fold
+from tidegate.image.codec import CONVENTIONS, RULE, MalformedError, load
+from tidegate.image.databases import Databases, Literal, Tree
+from tidegate.image.layout import (
+    BadImage,
+    Buffer,
+    Contents,
+    Span,
+    body_of,
+    read_contents,
+    read_head,
+    section,
+    verify,
+)
+from tidegate.image.lists import LIST_HEADER, Members
+from tidegate.image.traits import TRAITS, TREES, FieldTrees, Traits, Trees, read_piece, read_singles
+from tidegate.model import Conventions, Index, Rule
+
+DECODED: Final = 500
+"""Rules in one of the two halves of the cache: when the young half is full it becomes the old one."""
+
+Rows = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Singles:
+    """Patterns asked one at a time."""
+
+    __slots__ = ("_databases", "numbers")
+
+    def __init__(self, databases: Databases) -> None:
+        self.numbers: dict[str, int] = {}
+        self._databases = databases
+
+    def matches(self, source: str, data: bytes) -> bool:
+        """Does this pattern match? Raises KeyError for a pattern that the image does not hold."""
+        return self._databases.get(self.numbers[source]).scan(data)
+
+
+class FieldPatterns:
+    """Which rules' patterns fit a text of one field."""
+
+    __slots__ = ("_expressions", "_literal_tree", "_literals", "_parsed", "_singles", "_tree")
+
+    def __init__(self, literals: Rows, expressions: Rows, trees: FieldTrees, databases: Databases, singles: Singles):
+        """Raises MalformedError; PatternError where this machine's engine can't use the databases."""
+        self._literals = literals
+        self._parsed: dict[int, Literal | None] = {}
+        self._expressions = expressions
+        self._literal_tree = Tree(trees.literals, len(literals), databases)
+        self._tree = Tree(trees.expressions, len(expressions), databases)
+        self._singles = singles
+        self._literal_tree.probe()
+        self._tree.probe()
+
+    def rules(self, text: str) -> set[int]:
+        """The numbers of these rules."""
+        found: set[int] = set()
+        if self._literals:
+            folded = fold(text)
+            for row in self._literal_tree.hits(patterns.encode(folded)):
+                literal = self._literal(row)
+                if literal is None or literal.fits(folded):
+                    found.update(self._literals[row][1])
+        if self._expressions:
+            data = patterns.encode(text)
+            for row in self._tree.hits(data):
+                source, numbers = self._expressions[row]
+                if self._singles.matches(source, data):
+                    found.update(numbers)
+        return found
+
+    def _literal(self, row: int) -> Literal | None:
+        try:
+            return self._parsed[row]
+        except KeyError:
+            literal = self._parsed[row] = Literal.parse(self._literals[row][0])
+            return literal
+
+
+class Generation:
+    """One image, opened; implements model.PolicySet. The buffer must not change as long as this lives."""
+
+    __slots__ = (
+        "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
+        "conventions", "digest", "exempts", "index", "number", "per_recipient", "reads_body", "shadows",
+    )  # fmt: skip
+    number: int
+    digest: str
+    conventions: Conventions
+    index: Index
+    reads_body: bool
+    per_recipient: tuple[int, ...]
+    shadows: frozenset[int]
+    exempts: frozenset[int]
+
+    def __init__(self, buffer: Buffer) -> None:
+        """Open it in one go. Raises BadImage."""
+        for _ in self._open(buffer):
+            pass
+
+    @classmethod
+    def open(cls, buffer: Buffer) -> Generation:
+        """The same as the constructor."""
+        return cls(buffer)
+
+    @classmethod
+    def steps(cls, buffer: Buffer) -> Generator[None, None, Generation]:
+        """Open it in steps of half a millisecond at most; the generator's value is the generation. Raises BadImage."""
+        generation = cls.__new__(cls)
+        yield from generation._open(buffer)
+        return generation
+
+    def _open(self, buffer: Buffer) -> Iterator[None]:
+        self._view = memoryview(buffer)
+        why, done = "", False
+        try:
+            yield from self._open_sections()
+            done = True
+        except MalformedError as error:
+            why = f"the image can't be read: {error}"
+        except patterns.PatternError as error:
+            why = f"the image's patterns can't be used here: {error}"
+        finally:
+            if not done:
+                self._release()
+        if why:
+            # Not inside the except clause: a traceback of the cause would hold sections of the buffer.
+            raise BadImage(why)
+
+    def _open_sections(self) -> Iterator[None]:
+        head = read_head(self._view)
+        self.number, self.digest = head.number, head.digest
+        yield from verify(self._view, head)
+        self._body = body_of(self._view, head)
+        contents = read_contents(self._view, head)
+        self.conventions = load(CONVENTIONS, section(self._body, contents.conventions))
+        self._rules = section(self._body, contents.rules)
+        self._rule_ends = section(self._body, contents.rule_ends).cast("Q")
+        self._young: dict[int, Rule] = {}
+        self._old: dict[int, Rule] = {}
+        yield
+        yield from self._open_databases(contents)
+        trees: Trees = load(TREES, section(self._body, contents.trees))
+        yield from self._open_lists(contents.lists, trees)
+        yield from self._open_index(contents, trees)
+
+    def _release(self) -> None:
+        """Let go of the buffer, so that its owner can close it although a traceback still holds this object."""
+        for name in ("_patterns", "_lists", "_singles", "_databases"):
+            if hasattr(self, name):
+                delattr(self, name)
+        for name in ("_rule_ends", "_rules", "_body", "_view"):
+            view: memoryview | None = getattr(self, name, None)
+            if view is not None:
+                view.release()
+
+    def _open_databases(self, contents: Contents) -> Iterator[None]:
+        ends = section(self._body, contents.database_ends).cast("Q")
+        self._databases = Databases(section(self._body, contents.databases), ends)
+        self._singles = Singles(self._databases)
+        for span in contents.singles:
+            self._singles.numbers.update(read_singles(section(self._body, span)))
+            yield
+        if len(self._databases):
+            self._databases.get(0)  # all were made by one engine: if it can't read this one, it can read none
+
+    def _open_lists(self, spans: tuple[Span, ...], trees: Trees) -> Iterator[None]:
+        levels = {tree.name: tree.levels for tree in trees.lists}
+        self._lists: dict[str, Members] = {}
+        for count, span in enumerate(spans):
+            header = load(LIST_HEADER, section(self._body, span))
+            members = Members(header, self._body, self._singles.matches)
+            if header.name in levels:
+                members.plant(levels[header.name], self._databases)
+            self._lists[header.name] = members
+            if count % 20 == 0:
+                yield
+
+    def _open_index(self, contents: Contents, trees: Trees) -> Iterator[None]:
+        exact: dict[str, dict[str, tuple[int, ...]]] = {}
+        rows: dict[str, dict[str, Rows]] = {"lists": {}, "literals": {}, "expressions": {}}
+        for span in contents.index:
+            piece = read_piece(section(self._body, span))
+            if piece.table == "exact":
+                table = exact.setdefault(piece.field, {})
+                table.update({key: tuple(numbers) for key, numbers in piece.rows.items()})
+            elif piece.table in rows:
+                more = tuple([(text, tuple(numbers)) for text, numbers in piece.rows.items()])
+                rows[piece.table][piece.field] = rows[piece.table].get(piece.field, ()) + more
+            yield
+        traits: Traits = load(TRAITS, section(self._body, contents.traits))
+        self.reads_body = traits.reads_body
+        self.per_recipient = traits.per_recipient
+        self.shadows, self.exempts = frozenset(traits.shadows), frozenset(traits.exempts)
+        prefixes = {one.field: one.lengths for one in traits.prefixes}
+        self.index = Index(exact=exact, prefixes=prefixes, unkeyed=traits.unkeyed, **rows)
+        yield
+        self._patterns: dict[str, FieldPatterns] = {}
+        yield from self._open_patterns(rows["literals"], rows["expressions"], trees)
+
+    def _open_patterns(
+        self, literals: Mapping[str, Rows], expressions: Mapping[str, Rows], trees: Trees
+    ) -> Iterator[None]:
+        by_field = {tree.field: tree for tree in trees.fields}
+        for field in {**literals, **expressions}:
+            tree = by_field.get(field, FieldTrees(field, (), ()))
+            self._patterns[field] = FieldPatterns(
+                literals.get(field, ()), expressions.get(field, ()), tree, self._databases, self._singles
+            )
+            yield
+
+    def __len__(self) -> int:
+        return len(self._rule_ends) - 1
+
+    def __bool__(self) -> bool:
+        return True  # a generation without rules is one all the same
+
+    def rule(self, number: int) -> Rule:
+        """The rule of this number. Raises IndexError where there is none."""
+        rule = self._young.get(number)
+        if rule is not None:
+            return rule
+        rule = self._old.get(number)
+        if rule is None:
+            if number < 0:
+                raise IndexError(number)
+            rule = load(RULE, self._rules[self._rule_ends[number] : self._rule_ends[number + 1]])
+        if len(self._young) >= DECODED:
+            self._old, self._young = self._young, {}
+        self._young[number] = rule
+        return rule
+
+    def list(self, name: str) -> Members | None:
+        """The list of this name, or None."""
+        return self._lists.get(name)
+
+    def matches(self, field: str, source: str, text: str) -> bool:
+        """Does the pattern of a `matches` test match? Raises KeyError for a pattern that no rule has."""
+        return self._singles.matches(source, patterns.encode(text))
+
+    def pattern_rules(self, field: str, text: str) -> Iterable[int]:
+        """The rules keyed by patterns of this field that `text` can concern."""
+        known = self._patterns.get(field)
+        return known.rules(text) if known is not None else ()

@@ -1,0 +1,169 @@
+"""What is computed from the rules once, when an image is built, so that nobody has to touch them all later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tidegate.conditions.fields import find_field
+from tidegate.engine.index import dormant
+from tidegate.image.codec import TEXT, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
+from tidegate.image.databases import Levels
+from tidegate.model import AllOf, AnyOf, Condition, Index, Mode, Not, Operator, Recipients, Rule, Stage, Test
+
+PIECE: Final = 500
+"""Keys of the index in one section, which is read in one step: some 0.2 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Index.prefixes of one field."""
+
+    field: str
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Facts about the rules, by number."""
+
+    per_recipient: tuple[int, ...]
+    shadows: tuple[int, ...]
+    exempts: tuple[int, ...]
+    unkeyed: tuple[int, ...]
+    prefixes: tuple[Prefixes, ...]
+    reads_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTrees:
+    """The pattern databases over index.literals and index.expressions of one field."""
+
+    field: str
+    literals: Levels
+    expressions: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class ListTree:
+    """The pattern databases over the globs or patterns of one list."""
+
+    name: str
+    levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """All of them."""
+
+    fields: tuple[FieldTrees, ...]
+    lists: tuple[ListTree, ...]
+
+
+TRAITS: Final[Codec] = record(
+    Traits, WHOLES, WHOLES, WHOLES, WHOLES, many(record(Prefixes, TEXT, WHOLES)), TRUTH
+)  # fmt: skip
+_LEVELS = many(many(WHOLE))
+TREES: Final[Codec] = record(
+    Trees, many(record(FieldTrees, TEXT, _LEVELS, _LEVELS)), many(record(ListTree, TEXT, _LEVELS))
+)
+
+
+def tests_of(condition: Condition) -> Iterator[Test]:
+    """Every test in a condition."""
+    match condition:
+        case AllOf(children) | AnyOf(children):
+            for child in children:
+                yield from tests_of(child)
+        case Not(child) | Recipients(_, child):
+            yield from tests_of(child)
+        case Test():
+            yield condition
+
+
+def _tests(rule: Rule) -> Iterator[Test]:
+    yield from tests_of(rule.when)
+    for clause in rule.exceptions:
+        yield from tests_of(clause.when)
+
+
+def asked_patterns(rules: Iterable[Rule]) -> Iterator[str]:
+    """The sources of all `matches` tests."""
+    for rule in rules:
+        for test in _tests(rule):
+            if test.operator is Operator.MATCHES:
+                yield from map(str, test.values)
+
+
+def _reads_body(rule: Rule) -> bool:
+    """Does the rule ask what is only known when the body was seen? A size that the client declares is only a claim."""
+    names = [test.field for test in _tests(rule)]
+    if rule.sample is not None:
+        names.append(rule.sample.by)
+    rows = map(find_field, names)
+    return any(row is not None and row.stage is Stage.BODY for row in rows)
+
+
+def traits_of(rules: Sequence[Rule], index: Index) -> Traits:
+    """The facts about these rules. Rules that are off have none."""
+    awake = [(number, rule) for number, rule in enumerate(rules) if not dormant(rule)]
+    return Traits(
+        per_recipient=tuple(number for number, rule in awake if rule.per_recipient),
+        shadows=tuple(number for number, rule in awake if rule.mode is Mode.SHADOW),
+        exempts=tuple(number for number, rule in awake if rule.do.exempt is not None),
+        unkeyed=index.unkeyed,
+        prefixes=tuple(Prefixes(field, lengths) for field, lengths in index.prefixes.items()),
+        reads_body=any(_reads_body(rule) for _, rule in awake),
+    )
+
+
+def _copied(value: Any) -> Any:
+    return value
+
+
+_ROWS: Final = Codec(_copied, _copied)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some keys of one field's table, each with the numbers of its rules."""
+
+    table: str
+    field: str
+    rows: dict[str, list[int]]
+
+
+_PIECE: Final[Codec] = record(Piece, TEXT, TEXT, _ROWS)
+
+
+def write_pieces(index: Index) -> Iterator[bytes]:
+    """The index's tables, a few hundred keys at a time."""
+    for name in ("exact", "lists", "literals", "expressions"):
+        for field, table in getattr(index, name).items():
+            rows = list(table.items() if name == "exact" else table)
+            for at in range(0, len(rows), PIECE):
+                yield dump(_PIECE, Piece(name, field, {text: list(numbers) for text, numbers in rows[at : at + PIECE]}))
+
+
+def read_piece(data: memoryview) -> Piece:
+    """One of them. Raises MalformedError."""
+    piece: Piece = load(_PIECE, data)
+    if type(piece.rows) is not dict:
+        raise MalformedError("a piece of the index is not a table")
+    return piece
+
+
+def write_singles(singles: dict[str, int]) -> Iterator[bytes]:
+    """Patterns and the numbers of their databases, a few hundred at a time."""
+    rows = list(singles.items())
+    for at in range(0, len(rows), PIECE):
+        yield dump(_ROWS, dict(rows[at : at + PIECE]))
+
+
+def read_singles(data: memoryview) -> dict[str, int]:
+    """Some of them. Raises MalformedError."""
+    singles: dict[str, int] = load(_ROWS, data)
+    if type(singles) is not dict or not all(type(number) is int for number in singles.values()):
+        raise MalformedError("the patterns are not a table")
+    return singles
