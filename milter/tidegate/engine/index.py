@@ -226,19 +226,13 @@ def candidates(facts: Facts, policies: PolicySet) -> set[int]:
     index = policies.index
     found = set(index.unkeyed)
     for field, table in index.exact.items():
-        kind = _KINDS.get(field, ListKind.STRING)
-        prefixes = index.prefixes.get(field, ())
-        for reading in _readings(facts, field):
-            if reading.cause is not None:
-                found.update(number for numbers in table.values() for number in numbers)
-                break
-            for value in reading.values:
-                if kind is None:  # a boolean
-                    found.update(table.get("true" if value else "false", ()))
-                    continue
-                for key in lookup_keys(kind, value, prefixes):  # type: ignore[arg-type]  # texts, by their kind
-                    if key in table:
-                        found.update(table[key])
+        if field in _RECIPIENT:
+            for reading in _readings(facts, field):
+                _look_up(field, table, reading, index, found)
+            continue
+        reading = facts.read(field)
+        if reading.values or reading.cause is not None:
+            _look_up(field, table, reading, index, found)
     for field, rows in index.lists.items():
         _ask_lists(facts, policies, field, rows, found)
     for field in index.literals:
@@ -247,6 +241,23 @@ def candidates(facts: Facts, policies: PolicySet) -> set[int]:
         if field not in index.literals:
             _scan(facts, policies, field, found)
     return found
+
+
+def _look_up(field: str, table: Mapping[str, tuple[int, ...]], reading: Reading, index: Index, found: set[int]) -> None:
+    """Add the rules under the keys of what was read, or all of this field if some of it can't be read."""
+    if reading.cause is not None:
+        found.update(number for numbers in table.values() for number in numbers)
+        return
+    kind = _KINDS.get(field, ListKind.STRING)
+    if kind is None:  # a boolean
+        for value in reading.values:
+            found.update(table.get("true" if value else "false", ()))
+        return
+    prefixes = index.prefixes.get(field, ())
+    for value in reading.values:
+        for key in lookup_keys(kind, value, prefixes):  # type: ignore[arg-type]  # texts, by their kind
+            if key in table:
+                found.update(table[key])
 
 
 def _readings(facts: Facts, field: str) -> Iterable[Reading]:

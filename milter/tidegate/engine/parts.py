@@ -7,7 +7,7 @@ such a set by (priority, id); so parts that are equal at both ends are equal eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.conditions.addresses import fold_address
@@ -73,6 +73,9 @@ class Parts:
     headers: frozenset[tuple[str, HeaderPart]] = frozenset()
 
 
+_NONE = Parts()
+
+
 def rank(rule: Rule) -> tuple[int, str]:
     """The order in which rules win against their equals: the lower priority number, then the id."""
     return rule.priority, rule.id
@@ -85,6 +88,9 @@ def same_address(address: str) -> str:
 
 def parts(acting: Sequence[Stand], accepted: Accepted) -> Parts:
     """The parts that the edits of `acting` (in order of `rank`) come to."""
+    if not any(stand.rule.do.edits for stand in acting):
+        return _NONE
+    everybody, covered = _mailboxes(accepted)
     removed: set[str] = set()
     redirects: dict[str, str] = {}
     added: set[str] = set()
@@ -95,11 +101,14 @@ def parts(acting: Sequence[Stand], accepted: Accepted) -> Parts:
         name = stand.rule.id
         for edit in stand.rule.do.edits:
             match edit:
-                case RemoveRecipient():
-                    removed.update(removed_by(edit, stand, accepted))
+                case RemoveRecipient(None):
+                    removed.update(same_address(one.address) for one in stand.matched)
+                case RemoveRecipient(address) if address is not None:
+                    removed.update(covered.get(fold_address(address, accepted.conventions), ()))
                 case Redirect(matched=only):
-                    for one in stand.matched if only else accepted.recipients:
-                        redirects.setdefault(same_address(one.address), name)
+                    about = [same_address(one.address) for one in stand.matched] if only else everybody
+                    for one in about:
+                        redirects.setdefault(one, name)
                 case AddRecipient(address):
                     added.add(same_address(address))
                 case Bcc(address):
@@ -118,16 +127,13 @@ def parts(acting: Sequence[Stand], accepted: Accepted) -> Parts:
     )
 
 
-def removed_by(edit: RemoveRecipient, stand: Stand, accepted: Accepted) -> Iterable[str]:
-    """Which accepted recipients one edit removes; a named address as conditions compare addresses."""
-    if edit.address is None:
-        return (same_address(one.address) for one in stand.matched)
-    wanted = fold_address(edit.address, accepted.conventions)
-    return (
-        same_address(one.address)
-        for one in accepted.recipients
-        if fold_address(one.address, accepted.conventions) == wanted
-    )
+def _mailboxes(accepted: Accepted) -> tuple[list[str], dict[str, list[str]]]:
+    """All accepted recipients, and those that each address covers as conditions compare addresses."""
+    everybody = [same_address(one.address) for one in accepted.recipients]
+    covered: dict[str, list[str]] = {}
+    for one, mailbox in zip(accepted.recipients, everybody, strict=True):
+        covered.setdefault(fold_address(one.address, accepted.conventions), []).append(mailbox)
+    return everybody, covered
 
 
 def _touch(headers: dict[str, HeaderPart], edit: object, rule: str) -> None:
