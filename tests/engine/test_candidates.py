@@ -324,6 +324,15 @@ def test_no_rule_that_is_yes_or_unknown_is_left_aside(seed: int) -> None:
     assert set() == asked - candidates(facts, policies)
 
 
+@pytest.mark.parametrize("glob", ["straß?@example.com", "stra?e@example.com", "*ß*@example.com"])
+def test_globs_are_folded_as_texts_are(glob: str) -> None:
+    """A glob on an address is not casefolded, the text that the patterns scan is: they find it all the same."""
+    rules = rules_for(is_one_of("sender.address", glob))
+    policies = indexed(rules)
+    facts = Facts(a_transaction(sender="straße@example.com"), policies, NOW)
+    assert (Truth.YES, {0}) == (evaluate(rules[0].when, facts), candidates(facts, policies))
+
+
 def test_conventions_do_not_matter_to_the_index() -> None:
     """Keys are made of normalised operands, so a site's conventions are in them already."""
     rules = rules_for(is_one_of("sender.address", "alice@example.com"))
