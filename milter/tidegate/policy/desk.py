@@ -1,0 +1,137 @@
+"""One load's books: what each entry came to, what is wrong with it, and which text of it is in force.
+
+`settle` is the one way of every entry: its own text if that is valid; else the text that was accepted last (STALE);
+else nothing. What a rule or a list becomes then is its own page's (policy/doubt.py, policy/load.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from tidegate.model import Entry, EntryKey, EntryState, Place, Problem, Severity
+from tidegate.policy.codes import problem
+from tidegate.policy.findings import Findings
+from tidegate.policy.names import Names
+from tidegate.policy.read import EntryText, read_entry
+
+NOWHERE = Place("", 0, 0)
+"""The place of an entry that stands in no file that can be read."""
+MAX_PROBLEMS = 200
+"""Problems that one entry tells: what is wrong a thousand times is one mistake."""
+
+Value = TypeVar("Value")
+Build = Callable[[EntryText, Findings], "Value | None"]
+
+
+@dataclass(slots=True)
+class Settled(Generic[Value]):
+    """What one entry came to: `value` None is nothing. `findings` are those of its own text."""
+
+    key: EntryKey
+    value: Value | None
+    state: EntryState  # ACTIVE, STALE or SKIPPED
+    place: Place
+    findings: Findings
+    reason: str = ""
+    text: str = ""  # in force
+    digest: str = ""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What all entries of one load share."""
+
+    names: Names
+    accepted: Mapping[EntryKey, str]
+    progress: Callable[[str], None]
+    skip: Collection[str]  # progress names that killed an earlier loader
+    why_absent: str = ""  # why an entry that stands nowhere is not gone
+    problems: list[Problem] = field(default_factory=list)
+    entries: dict[EntryKey, Entry] = field(default_factory=dict)
+    texts: dict[EntryKey, str] = field(default_factory=dict)
+
+    def settle(self, key: EntryKey, texts: Sequence[EntryText], build: Build[Value]) -> Settled[Value]:
+        """The entry `key`, which stands in `texts`: once, several times (a problem), or nowhere any more."""
+        findings = Findings(key)
+        place = texts[0].place if texts else NOWHERE
+        value: Value | None = None
+        reason = self.why_absent
+        if len(texts) > 1:
+            _tell_duplicates(key, texts, findings)
+        elif texts:
+            name = f"{place.source}: {key}"
+            self.progress(name)
+            if name in self.skip:
+                reason = "reading it killed the loader"
+            else:
+                value = _try(texts[0], build, findings)
+        if findings.broken:
+            value, reason = None, next(one.message for one in findings.problems if one.severity is Severity.ERROR)
+        if value is not None:
+            text = texts[0]
+            return Settled(key, value, EntryState.ACTIVE, place, findings, "", text.text, text.digest)
+        last = self._last_valid(key, place, build)
+        digest = texts[0].digest if texts else ""
+        if last is None:
+            return Settled(key, None, EntryState.SKIPPED, place, findings, reason, "", digest)
+        value, text = last
+        return Settled(key, value, EntryState.STALE, place, findings, reason, text.text, text.digest)
+
+    def last_text(self, key: EntryKey) -> EntryText | None:
+        """The accepted text of an entry, read; None where there is none or it can't be read any more."""
+        written = self.accepted.get(key)
+        if written is None:
+            return None
+        text = read_entry(key, written)
+        return None if text.node is None or _broken(text.problems) else text
+
+    def _last_valid(self, key: EntryKey, place: Place, build: Build[Value]) -> tuple[Value, EntryText] | None:
+        """What the accepted text builds to. Its problems are nobody's: the text in the file has been told."""
+        if key not in self.accepted:
+            return None
+        name = f"{place.source or 'accepted'} (last valid): {key}"
+        self.progress(name)
+        text = None if name in self.skip else self.last_text(key)
+        if text is None:
+            return None
+        text = replace(text, place=place)
+        findings = Findings(key)
+        before, self.names.accepting = self.names.accepting, True
+        try:
+            value = _try(text, build, findings)
+        finally:
+            self.names.accepting = before
+        return None if value is None or findings.broken else (value, text)
+
+    def record(self, settled: Settled[Value], state: EntryState, reason: str = "", *, keep: bool = True) -> None:
+        """Into the books. `keep`: its text stays in force for the next load."""
+        key = settled.key
+        self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason)
+        if keep and settled.text:
+            self.texts[key] = settled.text
+        self.problems += settled.findings.problems[:MAX_PROBLEMS]
+        hidden = len(settled.findings.problems) - MAX_PROBLEMS
+        if hidden > 0:
+            self.problems.append(
+                problem("more-problems", f"{key} has {hidden} problems more", settled.place, entry=key)
+            )
+
+
+def _try(text: EntryText, build: Build[Value], findings: Findings) -> Value | None:
+    findings.problems += [one if one.entry else replace(one, entry=text.key) for one in text.problems]
+    return None if text.node is None else build(text, findings)
+
+
+def _broken(problems: Sequence[Problem]) -> bool:
+    return any(one.severity is Severity.ERROR for one in problems)
+
+
+def _tell_duplicates(key: EntryKey, texts: Sequence[EntryText], findings: Findings) -> None:
+    """Each of them is a problem that names another."""
+    for number, text in enumerate(texts):
+        other = texts[0 if number else 1].place
+        findings.add(
+            "duplicate-id", f"the {key.kind.value} `{key.id}` stands at {other} too; neither counts", text.place
+        )

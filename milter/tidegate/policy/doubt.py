@@ -1,0 +1,136 @@
+"""What a broken rule becomes: STALE by its last valid text, DEFERRING by the parts that can be read, or SKIPPED.
+
+A rule that stands in doubt is UNKNOWN and never certain, so it never takes part in a 5xx; it defers only the mail whose
+fate depends on it (DESIGN section 4, the bracket). What can be read of it narrows that mail: its `when`, else its
+`scope`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidegate.model import (
+    Actions,
+    AllOf,
+    Cause,
+    Condition,
+    Disposition,
+    Doubt,
+    Ending,
+    EntryState,
+    Exempt,
+    Mode,
+    OnError,
+    OnInvalid,
+    ReplyTemplate,
+    Rule,
+    Template,
+    Unknowable,
+)
+from tidegate.policy.findings import Findings
+from tidegate.policy.names import Names
+from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence
+from tidegate.policy.read import EntryText
+from tidegate.policy.rules import RuleParts, read_header
+from tidegate.policy.scope import scope_condition
+from tidegate.policy.texts import with_reference
+
+WORST = Actions(
+    Ending(Disposition.REJECT, ReplyTemplate(550, "5.7.1", Template(with_reference("Message refused by policy"))))
+)
+"""What a rule may do of which that can't be read: the strictest."""
+
+
+def header_of(text: EntryText, names: Names) -> RuleParts:
+    """The header keys of a rule whose body can't be read; what is wrong with them has been told."""
+    parts = RuleParts()
+    written = text.node if isinstance(text.node, Mapping) else text.header
+    if written is not None:
+        read_header({key.text: value for key, value in written.pairs}, names, parts, Findings())
+    return parts
+
+
+def stale_rule(rule: Rule, header: RuleParts, reason: str) -> Rule:
+    """The last valid version; a readable `off` or `shadow` is obeyed. Where it silences others, its YES is UNKNOWN."""
+    mode = header.mode if header.mode in (Mode.OFF, Mode.SHADOW) else rule.mode
+    when = _doubted(rule.when, f"rule {rule.id}: {reason}") if rule.do.exempt is not None else rule.when
+    return replace(rule, mode=mode, when=when, state=EntryState.STALE)
+
+
+def deferring_rule(
+    name: str, text: EntryText, parts: RuleParts, header: RuleParts, reason: str, findings: Findings
+) -> Rule | None:
+    """A rule that was never valid, as far as it asks to defer; None where it is to be skipped."""
+    if (header.on_invalid or OnInvalid.SKIP) is not OnInvalid.DEFER or header.mode in (Mode.OFF, Mode.SHADOW):
+        return None
+    do = parts.do or _readable_exempt(text)
+    scope = scope_condition(header.scope, parts.per_recipient) if header.scope is not None else None
+    narrow = parts.when.condition if parts.when is not None else scope
+    if narrow is None and do is None:
+        message = f"`on_invalid: defer`, but neither `when` nor `do` nor `scope` of `{name}` can be read"
+        findings.add("defer-without-scope", message, text.place)
+        return None
+    why = f"rule {name} was never valid: {reason}"
+    directions = header.scope.directions if header.scope is not None else ()
+    return Rule(
+        id=name,
+        when=Unknowable(Cause(Doubt.PASSING, why)) if narrow is None else _doubted(narrow, why),
+        do=do or WORST,
+        priority=100 if header.priority is None else header.priority,
+        state=EntryState.DEFERRING,
+        tags=header.tags,
+        exceptions=parts.exceptions,
+        schedule=parts.schedule,
+        sample=parts.sample,
+        on_invalid=OnInvalid.DEFER,
+        on_error=OnError.DEFER,
+        per_recipient=parts.per_recipient,
+        inbound=parts.inbound or "inbound" in directions,
+        description=parts.texts.get("description", ""),
+        owner=parts.texts.get("owner", ""),
+        place=text.place,
+        digest=text.digest,
+    )
+
+
+def _doubted(condition: Condition, why: str) -> Condition:
+    return AllOf((condition, Unknowable(Cause(Doubt.PASSING, why))))
+
+
+def _readable_exempt(text: EntryText) -> Actions | None:
+    """An exempt whose names are known while the rest is not; beside other actions it is the lesser evil."""
+    node = exempt_node(text)
+    if node is None or _does_more(text):
+        return None
+    if isinstance(node, Scalar) and node.text == "all":
+        return Actions(exempt=Exempt(everything=True))
+    names = tuple(dict.fromkeys(_words(node)))
+    return Actions(exempt=Exempt(names)) if names else None
+
+
+def exempt_node(text: EntryText) -> Node | None:
+    """What stands behind `exempt:` in the rule's `do`, as far as it can be read."""
+    do = _value(text.node, "do") or _value(text.header, "do")
+    return _value(do, "exempt")
+
+
+def _does_more(text: EntryText) -> bool:
+    do = _value(text.node, "do") or _value(text.header, "do")
+    return isinstance(do, Mapping) and len(do.pairs) > 1
+
+
+def _value(node: Node | None, key: str) -> Node | None:
+    if not isinstance(node, Mapping):
+        return None
+    return next((value for name, value in node.pairs if name.text == key), None)
+
+
+def _words(node: Node | None) -> list[str]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return [one.text for one in items if isinstance(one, Scalar)]
+
+
+def tags_of(text: EntryText) -> list[str]:
+    """The rule's tags as far as they can be read."""
+    written = text.node if isinstance(text.node, Mapping) else text.header
+    return _words(_value(written, "tags"))

@@ -1,0 +1,294 @@
+"""From the bytes of all policy files to rules, lists and problems: the one way, for files and for every other source.
+
+Promises: one broken entry costs that entry and what can't be built without it; everything wrong is found at once, with
+its place; nothing that a source can hold raises. An entry that is broken now and was valid before serves as it last was
+(STALE); one that is nowhere while a source can't be trusted is not gone. Refuses: reading files (they come as bytes),
+clocks (`now` is an argument), deciding what goes live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.model import (
+    Conventions,
+    EntryKey,
+    EntryKind,
+    EntryState,
+    ListKind,
+    Loaded,
+    MemberListData,
+    Mode,
+    Place,
+    ReadFile,
+    Rule,
+    Source,
+)
+from tidegate.policy import doubt
+from tidegate.policy.book import ConditionBook
+from tidegate.policy.codes import problem
+from tidegate.policy.desk import Desk, Settled
+from tidegate.policy.examples import Example
+from tidegate.policy.excerpts import with_excerpts
+from tidegate.policy.findings import Findings
+from tidegate.policy.lists import build_list, guess_kind
+from tidegate.policy.names import Names
+from tidegate.policy.nodes import Mapping as MappingNode
+from tidegate.policy.read import EntryText, FileText
+from tidegate.policy.read import read_file as read_policy
+from tidegate.policy.rules import RuleParts, build_rule
+
+Texts = dict[str, list[EntryText]]
+_NAMED = 5
+"""Dependants that a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A load, and the examples of each rule that is in force as written."""
+
+    loaded: Loaded
+    examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+
+
+def _no_progress(_name: str) -> None:
+    return None
+
+
+def load(
+    sources: Sequence[Source],
+    read_file: ReadFile,
+    conventions: Conventions,
+    now: float,
+    accepted: Mapping[EntryKey, str] | None = None,
+    progress: Callable[[str], None] = _no_progress,
+    skip: Collection[str] = frozenset(),
+) -> Loaded:
+    """Load policies. The arguments are those of `load_policy`."""
+    return load_policy(sources, read_file, conventions, now, accepted, progress, skip).loaded
+
+
+def load_policy(
+    sources: Sequence[Source],
+    read_file: ReadFile,
+    conventions: Conventions,
+    now: float,
+    accepted: Mapping[EntryKey, str] | None = None,
+    progress: Callable[[str], None] = _no_progress,
+    skip: Collection[str] = frozenset(),
+) -> LoadedPolicy:
+    """Load policies, with their examples.
+
+    `read_file` reads a list file by the path that the policy names; `now` is POSIX seconds. `accepted` holds the last
+    valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
+    entry, so that a death of this process names its culprit; what is named in `skip` is not read again.
+    """
+    desk = Desk(Names(conventions, now), accepted or {}, progress, skip)
+    listed = _Listed(read_file)
+    texts = _read(sources, desk)
+    lists = _Lists(desk, texts[EntryKind.LIST], listed)
+    lists.build_all()
+    book = ConditionBook(desk, texts[EntryKind.CONDITION])
+    desk.names.conditions = texts[EntryKind.CONDITION]
+    desk.names.use = book.use
+    book.build_all()
+    rules = _Rules(desk, texts[EntryKind.RULE])
+    rules.build_all()
+    lists.tell_dependants(rules.asks)
+    found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *listed.read.values())})
+    loaded = Loaded(
+        rules=tuple(sorted(rules.rules, key=lambda rule: (rule.priority, rule.id))),
+        lists=tuple(lists.lists.values()),
+        entries=tuple(sorted(desk.entries.values(), key=lambda one: (_order(one.place), str(one.key)))),
+        problems=tuple(sorted(found, key=lambda one: _order(one.place))),
+        texts=desk.texts,
+        conventions=conventions,
+    )
+    return LoadedPolicy(loaded, rules.examples)
+
+
+def _order(place: Place) -> tuple[str, int, int]:
+    return (place.source, place.line, place.column)
+
+
+@dataclass(slots=True)
+class _Listed:
+    """List files as read, so that each is read once and a problem can show its line."""
+
+    read_file: ReadFile
+    read: dict[str, Source] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> Source:
+        source = self.read.get(name)
+        if source is None:
+            source = self.read[name] = self.read_file(name)
+        return source
+
+
+def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
+    """All files, cut into entries by kind and id, and those entries that are missing for no good reason."""
+    found: dict[EntryKind, Texts] = {EntryKind.LIST: {}, EntryKind.CONDITION: {}, EntryKind.RULE: {}}
+    incomplete: list[FileText] = []
+    for source in sources:
+        desk.progress(source.name)
+        file = read_policy(source)
+        desk.problems += file.problems
+        if not file.complete:
+            incomplete.append(file)
+        for text in file.entries:
+            if text.key.kind in found:
+                found[text.key.kind].setdefault(text.key.id, []).append(text)
+    if incomplete:
+        desk.why_absent = f"{incomplete[0].name} can't be read completely, and the entry stands nowhere else"
+        for key in desk.accepted:
+            if key.kind in found:
+                found[key.kind].setdefault(key.id, [])
+    return found
+
+
+class _Lists:
+    """The lists of one load."""
+
+    def __init__(self, desk: Desk, texts: Texts, read_file: ReadFile) -> None:
+        self._desk = desk
+        self._texts = texts
+        self._read_file = read_file
+        self.lists: dict[str, MemberListData] = {}
+        desk.names.revive = self._revive
+
+    def build_all(self) -> None:
+        """All of them, and into the books. A list that can't be built exists, and can't be asked."""
+        for name in self._texts:
+            self._settle(name, "")
+
+    def _settle(self, name: str, reason: str) -> None:
+        desk, key = self._desk, EntryKey(EntryKind.LIST, name)
+        texts = self._texts.get(name, [])
+        settled = desk.settle(key, texts, lambda text, found: self._build(name, text, found))
+        desk.record(settled, settled.state, reason)
+        data = settled.value
+        if data is None:
+            kind = guess_kind(name, texts[0].node if texts else None)
+            desk.names.lists[name] = kind
+            why = desk.entries[key].reason
+            self.lists[name] = MemberListData(
+                name, kind or ListKind.STRING, (), why, EntryState.SKIPPED, settled.place, settled.digest
+            )
+            return
+        data = replace(data, state=settled.state, place=settled.place, digest=settled.digest)
+        self.lists[name] = data
+        desk.names.lists[name] = data.kind
+        if settled.state is EntryState.STALE:
+            desk.names.stale_lists.add(name)
+        if data.kind is ListKind.STRING and any(item.key == "inbound" for item in data.items):
+            desk.names.inbound_lists.add(name)
+
+    def _build(self, name: str, text: EntryText, findings: Findings) -> MemberListData | None:
+        assert text.node is not None
+        return build_list(name, text.node, self._desk.names, self._read_file, findings)
+
+    def _revive(self, name: str) -> bool:
+        """A list that is gone, for an entry that serves as it last was and asks it."""
+        if EntryKey(EntryKind.LIST, name) not in self._desk.accepted:
+            return False
+        self._settle(name, "it is gone, and an entry that is STALE still asks it")
+        return True
+
+    def tell_dependants(self, asks: Mapping[str, list[str]]) -> None:
+        """Who waits for a list that can't be asked."""
+        for name, data in self.lists.items():
+            rules = asks.get(name, [])
+            if data.unavailable is None or not rules:
+                continue
+            several = ", ".join(f"`{one}`" for one in rules[:_NAMED]) + (", …" if len(rules) > _NAMED else "")
+            message = f"`{name}` can't be asked ({data.unavailable}): in doubt are {len(rules)} rule(s): {several}"
+            key = EntryKey(EntryKind.LIST, name)
+            self._desk.problems.append(problem("list-unavailable", message, data.place, entry=key))
+
+
+class _Rules:
+    """The rules of one load; `asks` are the rules by the lists that they name."""
+
+    def __init__(self, desk: Desk, texts: Texts) -> None:
+        self._desk = desk
+        self._texts = texts
+        self.rules: list[Rule] = []
+        self.asks: dict[str, list[str]] = {}
+        self.examples: dict[str, tuple[Example, ...]] = {}
+
+    def build_all(self) -> None:
+        """All of them, and into the books."""
+        self._gather_names()
+        for name in self._texts:
+            self._settle(name)
+
+    def _gather_names(self) -> None:
+        """Ids, tags, and who exempts, from everything that can be read: an exempt names rules that come later too."""
+        names, tags, exempting = self._desk.names, set[str](), set[str]()
+        for name, texts in self._texts.items():
+            readable = [text for text in texts if text.node is not None or text.header is not None]
+            if not all(isinstance(text.node, MappingNode) for text in texts) or not texts:
+                last = self._desk.last_text(EntryKey(EntryKind.RULE, name))
+                readable += [last] if last is not None else []
+            for text in readable:
+                tags.update(doubt.tags_of(text))
+                if doubt.exempt_node(text) is not None:
+                    exempting.add(name)
+        names.rules, names.tags, names.exempting = self._texts, tags, exempting
+
+    def _settle(self, name: str) -> None:
+        desk, key = self._desk, EntryKey(EntryKind.RULE, name)
+        texts = self._texts[name]
+        tried: list[RuleParts] = []
+
+        def build(text: EntryText, findings: Findings) -> RuleParts | None:
+            assert text.node is not None
+            tried.append(build_rule(name, text.node, desk.names, findings, text.digest))
+            return tried[-1] if tried[-1].rule is not None else None
+
+        settled = desk.settle(key, texts, build)
+        if settled.value is None or settled.value.rule is None:
+            self._never_valid(settled, texts, tried[0] if tried else RuleParts())
+            return
+        parts, rule = settled.value, settled.value.rule
+        state = settled.state
+        if state is EntryState.STALE:
+            header = doubt.header_of(texts[0], desk.names) if len(texts) == 1 else RuleParts()
+            rule = doubt.stale_rule(replace(rule, place=settled.place), header, settled.reason)
+        elif parts.examples:
+            self.examples[name] = parts.examples
+        self._in_force(settled, parts, rule)
+
+    def _in_force(self, settled: Settled[RuleParts], parts: RuleParts, rule: Rule) -> None:
+        desk, state, reason = self._desk, settled.state, settled.reason
+        if rule.mode is Mode.OFF:
+            state = EntryState.OFF
+        elif rule.schedule is not None and rule.schedule.end is not None and rule.schedule.end <= desk.names.now:
+            state = EntryState.EXPIRED
+        elif rule.mode is Mode.SHADOW and state is EntryState.ACTIVE:
+            state = EntryState.SHADOW
+        if state not in (EntryState.OFF, EntryState.EXPIRED):
+            self.rules.append(rule if rule.state is state else replace(rule, state=state))
+            for one in parts.lists:
+                self.asks.setdefault(one, []).append(rule.id)
+            if parts.aligned and "logins" not in desk.names.lists:
+                message = "it asks whether the sender is aligned, and there is no map `logins`: the answer is UNKNOWN"
+                settled.findings.add("no-login-map", message, settled.place)
+        desk.record(settled, state, reason)
+
+    def _never_valid(self, settled: Settled[RuleParts], texts: Sequence[EntryText], parts: RuleParts) -> None:
+        desk = self._desk
+        for text in texts:
+            header = doubt.header_of(text, desk.names)
+            rule = doubt.deferring_rule(settled.key.id, text, parts, header, settled.reason, settled.findings)
+            if rule is not None:
+                self.rules.append(rule)
+                for one in parts.lists:
+                    self.asks.setdefault(one, []).append(rule.id)
+                desk.record(settled, EntryState.DEFERRING)
+                return
+            if header.mode is Mode.OFF and len(texts) == 1:
+                desk.record(settled, EntryState.OFF)
+                return
+        desk.record(settled, EntryState.SKIPPED)

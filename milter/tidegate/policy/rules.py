@@ -1,0 +1,250 @@
+"""One rule from its node: every key checked, all problems at once, and the defaults that DESIGN section 3 names.
+
+`build_rule` says what the parts came to even where others are broken, because a rule that was never valid and says
+`on_invalid: defer` is judged by the parts that can be read (policy/doubt.py).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tidegate.model import (
+    Actions,
+    Disposition,
+    ExceptClause,
+    Mode,
+    OnError,
+    OnInvalid,
+    OnUninspected,
+    Rule,
+    Sample,
+    Schedule,
+    Scope,
+)
+from tidegate.policy.actions import build_actions, touches_only_headers
+from tidegate.policy.dates import read_moment, warn_of_end
+from tidegate.policy.edits import asks_matched
+from tidegate.policy.examples import Example, build_examples
+from tidegate.policy.findings import Findings
+from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
+from tidegate.policy.names import Built, Names
+from tidegate.policy.nodes import Mapping, Node
+from tidegate.policy.schedule import build_sample, build_schedule
+from tidegate.policy.scope import build_scope
+from tidegate.policy.suggest import shown
+from tidegate.policy.when import ConditionBuilder
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+MAX_PRIORITY = 1_000_000
+MAX_TEXT = 2000
+_DAY = 86400.0
+_DURATION = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h|d)\Z")
+
+Word = TypeVar("Word", Mode, OnInvalid, OnError, OnUninspected)
+
+
+@dataclass(slots=True)
+class RuleParts:
+    """What could be read of one rule. `rule` is there if nothing is wrong with it."""
+
+    rule: Rule | None = None
+    when: Built | None = None
+    do: Actions | None = None
+    scope: Scope | None = None
+    mode: Mode | None = None
+    on_invalid: OnInvalid | None = None
+    per_recipient: bool = False
+    priority: int | None = None
+    tags: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    sample: Sample | None = None
+    exceptions: tuple[ExceptClause, ...] = ()
+    lists: frozenset[str] = frozenset()  # that it asks by name
+    inbound: bool = False
+    aligned: bool = False
+    examples: tuple[Example, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)  # description, owner, ticket
+
+
+def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: str = "") -> RuleParts:
+    """The rule `name` as `node` says."""
+    parts = RuleParts()
+    written = findings.mapping(node, "a rule", "{id: …, when: …, do: …}")
+    if written is None:
+        return parts
+    keys = findings.keys(written, "a rule", RULE_KEYS, required=("id", "when", "do"))
+    read_header(keys, names, parts, findings)
+    if "per_recipient" in keys:
+        parts.per_recipient = bool(findings.flag(keys["per_recipient"], "`per_recipient`"))
+    _conditions(written, keys, name, names, parts, findings)
+    on_error = _word(keys, "on_error", OnError, findings)
+    on_uninspected = _word(keys, "on_uninspected", OnUninspected, findings)
+    if "examples" in keys:
+        parts.examples = build_examples(keys["examples"], names.conventions, findings)
+    _together(written, keys, on_error, on_uninspected, names, parts, findings)
+    if findings.broken or parts.when is None or parts.do is None:
+        return parts
+    default = OnError.SKIP if touches_only_headers(parts.do) else OnError.DEFER
+    parts.rule = Rule(
+        id=name,
+        when=parts.when.condition,
+        do=parts.do,
+        priority=100 if parts.priority is None else parts.priority,
+        mode=parts.mode or Mode.ENFORCE,
+        tags=parts.tags,
+        exceptions=parts.exceptions,
+        schedule=parts.schedule,
+        sample=parts.sample,
+        on_invalid=parts.on_invalid or OnInvalid.SKIP,
+        on_error=on_error or default,
+        on_uninspected=on_uninspected or OnUninspected.SKIP,
+        per_recipient=parts.per_recipient,
+        inbound=parts.inbound,
+        description=parts.texts.get("description", ""),
+        owner=parts.texts.get("owner", ""),
+        place=written.place,
+        digest=digest,
+    )
+    return parts
+
+
+def _word(keys: dict[str, Node], key: str, words: type[Word], findings: Findings) -> Word | None:
+    if key not in keys:
+        return None
+    word = findings.choice(keys[key], f"`{key}`", [one.value for one in words])
+    return None if word is None else words(word)
+
+
+def read_header(keys: dict[str, Node], names: Names, parts: RuleParts, findings: Findings) -> None:
+    """What says who and how, but not what."""
+    for key in ("description", "owner", "ticket"):
+        if key in keys:
+            text = findings.text(keys[key], f"`{key}`")
+            if text is not None and len(text) > MAX_TEXT:
+                findings.add("bad-value", f"`{key}` has more than {MAX_TEXT} characters", keys[key])
+            parts.texts[key] = text or ""
+    for key in LATER_KEYS:
+        if key in keys:
+            findings.add("not-yet", f"this version does not know `{key}` yet", keys[key])
+    if "max_stale" in keys:
+        text = findings.text(keys["max_stale"], "`max_stale`")
+        if text is not None and not _DURATION.match(text):
+            findings.add("bad-value", f"`max_stale`: {shown(text)} is no duration", keys["max_stale"], cure="write 7d")
+    parts.mode = _word(keys, "mode", Mode, findings)
+    parts.on_invalid = _word(keys, "on_invalid", OnInvalid, findings)
+    if "priority" in keys:
+        parts.priority = findings.whole(keys["priority"], "`priority`", 0, MAX_PRIORITY)
+    if "tags" in keys:
+        parts.tags = read_tags(keys["tags"], findings)
+    if "scope" in keys:
+        parts.scope = build_scope(keys["scope"], names.conventions, findings)
+
+
+def read_tags(node: Node, findings: Findings) -> tuple[str, ...]:
+    """`tags: [ONE, TWO]`, written like ids."""
+    found: dict[str, None] = {}
+    for text, where in findings.texts(node, "`tags`") or ():
+        if not ID.match(text) or text == "all":
+            findings.add("bad-id", f"{shown(text)} can't be a tag", where)
+        found[text] = None
+    return tuple(found)
+
+
+def _conditions(
+    written: Mapping, keys: dict[str, Node], name: str, names: Names, parts: RuleParts, findings: Findings
+) -> None:
+    """`when`, `do`, `except`, `active`, `sample`: what the rule asks and does."""
+    if "do" in keys:
+        parts.do = build_actions(keys["do"], name, names, findings)
+    exempts = parts.do is not None and parts.do.exempt is not None
+    builder = ConditionBuilder(names, findings, per_recipient=parts.per_recipient)
+    built: list[Built] = []
+    if "when" in keys:
+        parts.when = builder.build(keys["when"], "`when`", milder=exempts)
+        if parts.when is not None:
+            built.append(parts.when)
+    if "except" in keys:
+        parts.exceptions = _exceptions(keys["except"], builder, exempts, names, built, findings)
+    for one in built:
+        parts.lists |= one.lists
+        parts.inbound |= one.inbound
+        parts.aligned |= one.aligned
+    if parts.scope is not None:
+        parts.inbound |= "inbound" in parts.scope.directions
+    if "active" in keys:
+        parts.schedule = build_schedule(keys["active"], names.now, findings)
+    if "sample" in keys:
+        parts.sample = build_sample(keys["sample"], parts.per_recipient, findings)
+
+
+def _exceptions(
+    node: Node, builder: ConditionBuilder, exempts: bool, names: Names, built: list[Built], findings: Findings
+) -> tuple[ExceptClause, ...]:
+    items = findings.sequence(node, "`except`")
+    clauses: list[ExceptClause] = []
+    seen: set[str] = set()
+    for item in items.items if items else ():
+        written = findings.mapping(item, "an exception", "{name: …, when: …}")
+        if written is None:
+            continue
+        keys = findings.keys(written, "an exception", EXCEPT_KEYS, required=("name", "when"))
+        name = findings.text(keys["name"], "the exception's `name`") if "name" in keys else None
+        if name is not None and (not ID.match(name) or name in seen):
+            why = "stands twice" if name in seen else "can't be a name"
+            findings.add("bad-id", f"{shown(name)} {why}", keys["name"])
+        seen.add(name or "")
+        when = builder.build(keys["when"], "the exception's `when`", milder=not exempts) if "when" in keys else None
+        until = read_moment(keys["until"], "`until`", findings) if "until" in keys else None
+        ticket = findings.text(keys["ticket"], "`ticket`") if "ticket" in keys else ""
+        if until is not None:
+            warn_of_end(until.over, f"the exception `{name}`", keys["until"], names.now, findings)
+        if name is None or when is None or ticket is None:
+            continue
+        built.append(when)
+        clauses.append(ExceptClause(name, when.condition, until.over if until else None, ticket))
+    return tuple(clauses)
+
+
+def _together(
+    written: Mapping,
+    keys: dict[str, Node],
+    on_error: OnError | None,
+    on_uninspected: OnUninspected | None,
+    names: Names,
+    parts: RuleParts,
+    findings: Findings,
+) -> None:
+    """What no key can know alone."""
+    do = parts.do
+    if parts.per_recipient and on_uninspected is OnUninspected.HOLD:
+        findings.add("per-recipient-action", "one recipient can't be held", keys["on_uninspected"])
+    if do is None:
+        return
+    if parts.per_recipient and (
+        do.ending is None
+        or do.ending.disposition not in (Disposition.REJECT, Disposition.DEFER)
+        or do.edits
+        or do.exempt is not None
+    ):
+        findings.add("per-recipient-action", "a per_recipient rule rejects or defers, nothing else", keys["do"])
+    if do.exempt is not None and on_error is OnError.SKIP:
+        findings.add("exempt-skip", "a rule that exempts can't skip its doubts", keys["on_error"])
+    if do.exempt is not None and do.exempt.everything:
+        _exempt_all(written, keys, names, parts, findings)
+    if asks_matched(do.edits) and parts.when is not None and not parts.when.picks:
+        message = "`matched` speaks of the recipients that the rule's recipient tests picked, and it has none"
+        findings.add("nothing-matched", message, keys["do"])
+
+
+def _exempt_all(written: Mapping, keys: dict[str, Node], names: Names, parts: RuleParts, findings: Findings) -> None:
+    schedule = parts.schedule
+    begin = schedule.start if schedule is not None and schedule.start is not None else names.now
+    if "ticket" not in keys:
+        findings.add("exempt-all", "`exempt: all` needs a `ticket`", keys["do"])
+    if schedule is None or schedule.end is None:
+        if "active" not in keys or schedule is not None:
+            findings.add("exempt-all", "`exempt: all` needs an end: `active: {until: …}`", keys["do"])
+    elif schedule.end - begin > _DAY:
+        findings.add("exempt-all", "`exempt: all` has to end within 24 hours", keys["active"])
