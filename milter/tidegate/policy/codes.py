@@ -95,11 +95,30 @@ BUILDER_CODES: dict[str, CodeRow] = {
     # time
     "ends-soon": CodeRow("something ends within 7 days", "extend it, or let it end", _WARNING),
     "lapsed": CodeRow("something has ended", "remove it, or extend it", _NOTICE),
-    # scenario files
-    "unknown-version": CodeRow("a scenario file of another version", "write `version: 1`"),
 }
 
-CODES: dict[str, CodeRow] = dict(BUILDER_CODES)
+READER_CODES: dict[str, CodeRow] = {
+    "unreadable-file": CodeRow("a policy file can't be read", "make it a regular file that the daemon may read"),
+    "empty-file": CodeRow("a policy file with nothing in it", "restore it; to remove its rules, delete the file"),
+    "not-utf8": CodeRow("a byte that is not UTF-8", "save the file as UTF-8"),
+    "control-character": CodeRow("a control character", "remove it"),
+    "yaml-syntax": CodeRow("YAML can't be read here", "correct the line; `tidegate check` shows the place"),
+    "duplicate-key": CodeRow("a key stands twice", "remove one of them"),
+    "anchor-or-alias": CodeRow("anchors and aliases are not allowed", "write it out, or quote the text"),
+    "tag": CodeRow("tags are not allowed", "remove the tag, or quote the text"),
+    "too-deep": CodeRow("nested too deep", "name parts of it under `conditions:`"),
+    "too-long": CodeRow("too long", "move long lists into a file"),
+    "too-many-entries": CodeRow("too many entries in one file", "use several files"),
+    "no-version": CodeRow("a policy file without its version", "write `version: 1` on top"),
+    "unknown-version": CodeRow("a file of another version", "write `version: 1`"),
+    "unknown-section": CodeRow("a section that does not exist", "write lists, conditions or rules", _WARNING),
+    "wrong-section-type": CodeRow("a section of the wrong form", "write it in the form that is named"),
+    "no-end-mark": CodeRow("a file without its end mark", "end the file with a line `...`", _NOTICE),
+    "after-end-mark": CodeRow("something stands behind the end mark", "remove it, or the mark before it"),
+    "no-id": CodeRow("an entry without a readable id", "give it an `id:`"),
+}
+
+CODES: dict[str, CodeRow] = {**READER_CODES, **BUILDER_CODES}
 
 
 def problem(
