@@ -1,7 +1,7 @@
 """The registry of problem codes: what each means, and what cures it.
 
 Codes are stable: alerts are keyed by them, and people search for them. `problem` is the one way in which this room
-makes a Problem. The reader's codes are reader rows, the builder's are builder rows; no code is in both.
+makes a Problem. READER_CODES are told by nodes.py and read.py, the others by the builder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BUILDER_CODES: dict[str, CodeRow] = {
     # conditions
     "empty-condition": CodeRow("a condition that asks nothing", "write `always`, or say what is asked"),
     "unknown-field": CodeRow("there is no such field", "see `tidegate fields`"),
-    "unknown-operator": CodeRow("there is no such operator", "see `tidegate fields`"),
+    "unknown-operator": CodeRow("there is no such operator", "correct its name; a value alone means equals"),
     "operator-mismatch": CodeRow("the operator does not fit the field's type", "see `tidegate fields`"),
     "several-operators": CodeRow("a test has more than one operator", "write one test for each under `all:`"),
     "unknown-list": CodeRow("there is no such list", "add it under `lists:`, or correct the name"),

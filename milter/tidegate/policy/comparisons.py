@@ -129,12 +129,14 @@ def _numbers(node: Node, what: str, findings: Findings) -> tuple[Scalar, ...] | 
 def _item(row: Field, kind: ListKind, text: str, where: Node, names: Names, findings: Findings) -> str | None:
     if row.name == "direction":
         return findings.choice(where, "`direction`", DIRECTIONS)
+    if row.type is FieldType.ADDRESS and text.strip() == "<>":
+        message = f"`{row.name}` is absent where the address is <>"
+        findings.add("bad-item", message, where, cure="write `sender.null: true` for the null sender")
+        return None
     member = normalise(kind, text, names.conventions)
     if not isinstance(member, str):
         return member.key
-    null = row.name == "sender.address" and text.strip() == "<>"
-    cure = "write `sender.null: true` for the null sender" if null else ""
-    findings.add("bad-item", f"`{row.name}`: {member}", where, cure=cure)
+    findings.add("bad-item", f"`{row.name}`: {member}", where)
     return None
 
 

@@ -18,7 +18,7 @@ from tidegate.policy.read import EntryText, read_entry
 
 NOWHERE = Place("", 0, 0)
 """The place of an entry that stands in no file that can be read."""
-MAX_PROBLEMS = 200
+MAX_PROBLEMS = 50
 """Problems that one entry tells: what is wrong a thousand times is one mistake."""
 
 Value = TypeVar("Value")

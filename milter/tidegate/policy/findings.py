@@ -15,6 +15,7 @@ from tidegate.policy.codes import problem
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
 from tidegate.policy.suggest import did_you_mean, shown
 
+_HUGE = 10**15
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,14})\Z")
 _FRACTION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?\Z")
 _TAKEN_FOR = {
@@ -95,14 +96,15 @@ class Findings:
         self.add("wrong-type", f"{what} is true or false, not {kind_of(node)}", node, cure="write true or false")
         return None
 
-    def whole(self, node: Node, what: str, low: int = 0, high: int = 10**15) -> int | None:
+    def whole(self, node: Node, what: str, low: int = 0, high: int = _HUGE) -> int | None:
         """A plain decimal number from `low` to `high`."""
         if not isinstance(node, Scalar) or node.tag not in (Tag.INTEGER, Tag.FLOAT):
             self.add("wrong-type", f"{what} is a number, not {kind_of(node)}", node, cure="write a number, no quotes")
             return None
         text = node.text
         if not _DECIMAL.match(text) or not low <= int(text) <= high:
-            self.add("bad-number", f"{what} is a whole number from {low} to {high}, not {shown(text)}", node)
+            span = f"from {low} to {high}" if high < _HUGE else f"of {low} or more"
+            self.add("bad-number", f"{what} is a whole number {span}, not {shown(text)}", node)
             return None
         return int(text)
 
@@ -131,7 +133,7 @@ class Findings:
         """A map that isn't empty."""
         if not isinstance(node, Mapping):
             form = f"; write {shape}" if shape else ""
-            self.add("wrong-type", f"{what} is a map, not {kind_of(node)}{form}", node)
+            self.add("wrong-type", f"{what} is written as a map, not {kind_of(node)}{form}", node)
             return None
         if not node.pairs:
             self.add("empty-value", f"{what} is an empty map", node)
@@ -141,7 +143,7 @@ class Findings:
     def sequence(self, node: Node, what: str) -> Sequence | None:
         """A list that isn't empty."""
         if not isinstance(node, Sequence):
-            self.add("wrong-type", f"{what} is a list, not {kind_of(node)}", node)
+            self.add("wrong-type", f"{what} is written as a list, not {kind_of(node)}", node)
             return None
         if not node.items:
             self.add("empty-value", f"{what} is an empty list", node)

@@ -134,7 +134,8 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
         desk.progress(source.name)
         file = read_policy(source)
         desk.problems += file.problems
-        if not file.complete:
+        # A misspelt section holds entries that nobody reads: they are not gone either.
+        if not file.complete or any(one.code == "unknown-section" for one in file.problems):
             incomplete.append(file)
         for text in file.entries:
             if text.key.kind in found:

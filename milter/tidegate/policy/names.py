@@ -7,6 +7,7 @@ back, and an exempt may name a rule that is gone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -88,6 +89,9 @@ class Names:
             found = self._patterns[source] = patterns.check(source)
         return found
 
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+"""Ids, tags, names of exceptions: what can stand in a log line, a metric and a Redis key as it is."""
 
 FAMILIES: dict[FieldType, str] = {
     FieldType.TEXT: "a text",

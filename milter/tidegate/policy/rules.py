@@ -29,14 +29,13 @@ from tidegate.policy.edits import asks_matched
 from tidegate.policy.examples import Example, build_examples
 from tidegate.policy.findings import Findings
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
-from tidegate.policy.names import Built, Names
+from tidegate.policy.names import ID, Built, Names
 from tidegate.policy.nodes import Mapping, Node
 from tidegate.policy.schedule import build_sample, build_schedule
 from tidegate.policy.scope import build_scope
 from tidegate.policy.suggest import shown
 from tidegate.policy.when import ConditionBuilder
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 MAX_PRIORITY = 1_000_000
 MAX_TEXT = 2000
 _DAY = 86400.0
@@ -75,6 +74,8 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     if written is None:
         return parts
     keys = findings.keys(written, "a rule", RULE_KEYS, required=("id", "when", "do"))
+    if "id" in keys:
+        findings.text(keys["id"], "`id`")
     read_header(keys, names, parts, findings)
     if "per_recipient" in keys:
         parts.per_recipient = bool(findings.flag(keys["per_recipient"], "`per_recipient`"))
@@ -174,7 +175,7 @@ def _conditions(
     if parts.scope is not None:
         parts.inbound |= "inbound" in parts.scope.directions
     if "active" in keys:
-        parts.schedule = build_schedule(keys["active"], names.now, findings)
+        parts.schedule = build_schedule(keys["active"], findings)
     if "sample" in keys:
         parts.sample = build_sample(keys["sample"], parts.per_recipient, findings)
 
@@ -220,6 +221,9 @@ def _together(
     do = parts.do
     if parts.per_recipient and on_uninspected is OnUninspected.HOLD:
         findings.add("per-recipient-action", "one recipient can't be held", keys["on_uninspected"])
+    until = parts.schedule.end if parts.schedule is not None else None
+    if do is None or do.exempt is None or not do.exempt.everything:  # that one ends within a day, as it has to
+        warn_of_end(until, "the rule", keys.get("active", written), names.now, findings)
     if do is None:
         return
     if parts.per_recipient and (

@@ -7,7 +7,7 @@ from datetime import UTC
 
 from tidegate.conditions.fields import FIELDS, find_field
 from tidegate.model import Field, FieldType, Sample, Schedule, Stage
-from tidegate.policy.dates import read_moment, read_zone, warn_of_end
+from tidegate.policy.dates import read_moment, read_zone
 from tidegate.policy.findings import Findings
 from tidegate.policy.nodes import Node
 from tidegate.policy.suggest import did_you_mean, shown
@@ -28,7 +28,7 @@ _HOURS = re.compile(r"([0-9]{1,2}):([0-9]{2}) ?- ?([0-9]{1,2}):([0-9]{2})\Z")
 _NO_SAMPLE = frozenset({FieldType.BOOLEAN, FieldType.NUMBER})
 
 
-def build_schedule(node: Node, now: float, findings: Findings) -> Schedule | None:
+def build_schedule(node: Node, findings: Findings) -> Schedule | None:
     """`active: {from, until, days, hours, tz}`."""
     written = findings.mapping(node, "`active`", "active: {until: 2027-06-30}")
     if written is None:
@@ -48,8 +48,6 @@ def build_schedule(node: Node, now: float, findings: Findings) -> Schedule | Non
     if findings.errors() > before:
         return None
     end = until.over if until else None
-    if until:
-        warn_of_end(end, "the rule", keys["until"], now, findings)
     return Schedule(begin.begin if begin else None, end, days, hours, name)
 
 

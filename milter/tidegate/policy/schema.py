@@ -1,7 +1,7 @@
 """A JSON Schema (draft-07) of policy files, made from the registries, so that editors complete and explain.
 
-It is looser than the validator where JSON Schema can't say what is meant (names of lists, patterns); what it refuses the
-validator refuses too.
+It is looser than the validator where JSON Schema can't say what is meant (names of lists, patterns); what it refuses,
+the validator refuses too.
 """
 
 from __future__ import annotations

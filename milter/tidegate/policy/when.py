@@ -27,7 +27,7 @@ from tidegate.policy.comparisons import build_test
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.names import Broken, Built, Names
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
-from tidegate.policy.suggest import did_you_mean, shown
+from tidegate.policy.suggest import did_you_mean, nearest, shown
 
 MAX_DEPTH = 32
 MAX_SIZE = 50_000
@@ -36,6 +36,27 @@ MAX_SIZE = 50_000
 QUANTIFIERS = {one.value: one for one in Quantifier}
 WORDS = ("all", "any", "not", "use", *QUANTIFIERS)
 """The keys of a condition that aren't fields."""
+_ELSEWHERE = {
+    "from": "header.from.address",
+    "sender": "sender.address",
+    "mail_from": "sender.address",
+    "user": "login",
+    "username": "login",
+    "sasl_username": "login",
+    "recipient": "any_rcpt",
+    "recipients": "any_rcpt",
+    "rcpt": "any_rcpt",
+    "rcpt_to": "any_rcpt",
+    "to": "any_rcpt",
+    "client": "client.ip",
+    "ip": "client.ip",
+    "client_address": "client.ip",
+    "helo": "client.helo",
+    "size": "message.size",
+    "and": "all",
+    "or": "any",
+}
+"""What other filters call it."""
 _LATER_FIELDS = ("body", "attachment")
 
 
@@ -272,5 +293,16 @@ class ConditionBuilder:
         elif name.partition(".")[0] in _LATER_FIELDS:
             self._findings.add("not-yet", f"this version does not know the field {shown(key.text)} yet", key)
         else:
-            near = did_you_mean(name, (*FIELDS, *WORDS, "header.NAME"))
-            self._findings.add("unknown-field", f"there is no field {shown(key.text)}{near}", key)
+            self._findings.add("unknown-field", f"there is no field {shown(key.text)}{_meant(name)}", key)
+
+
+def _meant(name: str) -> str:
+    """; did you mean …, by what people call a field elsewhere, or by likeness."""
+    known = _ELSEWHERE.get(name)
+    if known is not None:
+        return f"; did you mean `{known}`?"
+    near = did_you_mean(name, (*FIELDS, *WORDS))
+    first, dot, rest = name.partition(".")
+    if not near and dot and nearest(first, ("header",)):
+        return f"; did you mean `header.{rest}`?"
+    return near
