@@ -1,0 +1,15 @@
+"""The milter side: gather, ask, reply. The only room that imports pymilter's `milter`.
+
+callbacks   libmilter's events, each inside the one guard
+session     what is known of one connection and its message
+answer      verdicts to replies and return codes
+edits       changes to the calls that Postfix executes
+listener    the listening socket
+desk        what all sessions of a worker share
+"""
+
+from tidegate.front.callbacks import install, run
+from tidegate.front.desk import Desk
+from tidegate.front.listener import Listener
+
+__all__ = ["Desk", "Listener", "install", "run"]

@@ -1,0 +1,58 @@
+"""The listening socket: opened once by the supervisor through libmilter, shared by all workers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+import milter
+from tidegate.front import callbacks
+
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening, non-blocking descriptor that libmilter's main() will accept from."""
+
+    descriptor: int
+
+    def close_in_child(self) -> None:
+        """For children that serve no mail."""
+        os.close(self.descriptor)
+
+
+def open_listener(spec: str) -> Listener:
+    """Open `spec` (as smfi_setconn takes it). Raises OSError where it can't be opened.
+
+    Non-blocking, because every worker polls the same socket: a loser in a blocking accept(2) would hold libmilter's lock.
+    """
+    before = set(_listening())
+    milter.setconn(spec)
+    callbacks.register()
+    milter.setbacklog(_BACKLOG)
+    try:
+        milter.opensocket(True)
+    except milter.error as error:
+        raise OSError(errno.EADDRINUSE, f"libmilter can't open {spec}: {error}") from error
+    fresh = [descriptor for descriptor in _listening() if descriptor not in before]
+    if not fresh:
+        raise OSError(errno.EIO, f"libmilter opened no socket for {spec}")
+    os.set_blocking(fresh[0], False)
+    os.set_inheritable(fresh[0], False)
+    return Listener(fresh[0])
+
+
+def _listening() -> list[int]:
+    """All descriptors of this process that are listening sockets."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as probe:
+                if probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    found.append(int(name))
+        except OSError:
+            continue  # not a socket, or the descriptor of the listing itself
+    return found

@@ -1,0 +1,108 @@
+"""What one connection has told us, and the message in hand. Facts of the connection and of the message live apart.
+
+Nothing is decided here. A field whose macro or argument can't be read is named in `unreadable` (postfix.md: macros and
+HELO that aren't UTF-8 raise before our code, or never reach it).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tidegate.model import Connection, Envelope, Message, PolicySet, Recipient, Transaction
+
+MAX_HEADERS = 10_000
+MAX_HEADER_BYTES = 4 * 1024 * 1024
+MAX_RECIPIENTS = 50_000
+
+
+class Session:
+    """One connection."""
+
+    __slots__ = (
+        "answers_rcpt",
+        "body_bytes",
+        "complete",
+        "connection",
+        "fault",
+        "header_bytes",
+        "headers",
+        "helo",
+        "in_message",
+        "lasting_fault",
+        "login",
+        "name_unreadable",
+        "negotiated",
+        "open",
+        "policies",
+        "quiet",
+        "reads_body",
+        "recipients",
+        "reference",
+        "refused",
+        "sender",
+        "size",
+        "started",
+        "type",
+        "unreadable",
+    )
+
+    def __init__(self) -> None:
+        self.negotiated = False
+        self.quiet = 0  # protocol steps that want no reply
+        self.answers_rcpt = False
+        self.reads_body = False
+        self.open = False  # counted as a session
+        self.connection: Connection | None = None
+        self.helo = ""
+        self.lasting_fault = ""  # for all messages of this connection
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the message: at MAIL, abort, end of message and close."""
+        self.in_message = False
+        self.policies: PolicySet | None = None
+        self.sender = self.login = self.type = self.reference = self.fault = ""
+        self.recipients: list[Recipient] = []
+        self.refused = 0
+        self.headers: list[tuple[str, bytes]] = []
+        self.header_bytes = self.body_bytes = self.size = 0
+        self.complete = True
+        self.unreadable: list[tuple[str, str]] = []
+        self.started = 0.0
+
+    def begin(self, policies: PolicySet | None, reference: str) -> None:
+        """A new message; it keeps this policy set to its end."""
+        self.clear()
+        self.in_message = True
+        self.policies = policies
+        self.reference = reference
+        self.started = time.monotonic()
+
+    def transaction(self, queue_id: str, with_message: bool = True) -> Transaction:
+        """Everything gathered, frozen."""
+        message = None
+        if with_message:
+            seen = self.header_bytes + self.body_bytes
+            size = seen if self.reads_body else max(self.size, seen)
+            message = Message(tuple(self.headers), size, self.complete)
+        envelope = Envelope(self.sender, tuple(self.recipients), self.login, self.type, tuple(self.unreadable))
+        return Transaction(self.connection or Connection(), envelope, message, queue_id, self.reference)
+
+
+def macro(ctx: Any, name: str) -> tuple[str, bool]:
+    """(value, readable) of a macro; "" where Postfix sent none."""
+    try:
+        return ctx.getsymval(name) or "", True
+    except UnicodeDecodeError:
+        return "", False
+
+
+def text_of(argument: bytes | str) -> tuple[str, bool]:
+    """(text, readable) of a command's argument."""
+    if isinstance(argument, str):
+        return argument, True
+    try:
+        return argument.decode("utf-8"), True
+    except UnicodeDecodeError:
+        return argument.decode("latin-1"), False
