@@ -202,6 +202,10 @@ def reason(line: dict[str, Any]) -> str:
     parts = []
     if line.get("rule"):
         parts.append(str(line["rule"]))
+    elif line.get("rules"):
+        parts.append(", ".join(line["rules"]))
+    if line.get("would"):
+        parts.append(f"would {line['would']}: {', '.join(line.get('would_rules', []))}")
     return "; ".join(parts)
 
 
@@ -209,7 +213,7 @@ def arrival_text(arrival: Arrival) -> str:
     """Recipients, and of the headers those that the policies change."""
     recipients = ", ".join(
         recipient.address + (f" (NOTIFY={recipient.notify})" if recipient.notify else "")
-        for recipient in arrival.recipients
+        for recipient in sorted(arrival.recipients, key=lambda one: one.address)
     )
     subject = arrival.headers("subject")[0].decode()
     parts = [f"to {recipients}"]

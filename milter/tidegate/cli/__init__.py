@@ -16,6 +16,10 @@ import tidegate
 # command: (module, function, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("tidegate.cli.run", "run", "Run the daemon."),
+    "check": ("tidegate.cli.check", "check", "Name every problem of a policy directory."),
+    "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
+    "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
+    "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
 }
 

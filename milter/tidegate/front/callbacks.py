@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 import milter
-from tidegate.conditions.addresses import fold_login
 from tidegate.engine.judge import judge, judge_recipient
 from tidegate.front.answer import fault, give, refuse_recipient
 from tidegate.front.desk import Desk
@@ -186,7 +185,7 @@ def _mail(ctx: Any, session: Session, sender: bytes, *parameters: bytes) -> int:
     desk.messages += 1
     desk.tally.event(Event.MESSAGES)
     session.fault = session.lasting_fault
-    _identify(ctx, session, policies)
+    _identify(ctx, session)
     address, readable = macro(ctx, "{mail_addr}")
     given, decodable = text_of(sender)
     session.sender = address or given.strip("<>")
@@ -199,7 +198,7 @@ def _mail(ctx: Any, session: Session, sender: bytes, *parameters: bytes) -> int:
     return CONTINUE
 
 
-def _identify(ctx: Any, session: Session, policies: Any) -> None:
+def _identify(ctx: Any, session: Session) -> None:
     """Login and TLS. {auth_authen} counts only with {auth_type}: an admin can fake the first by a default."""
     login, readable = macro(ctx, "{auth_authen}")
     method, _ = macro(ctx, "{auth_type}")
@@ -207,7 +206,7 @@ def _identify(ctx: Any, session: Session, policies: Any) -> None:
         session.unreadable.append(("login", "not UTF-8"))
     if login and method:
         session.type = method
-        session.login = fold_login(login, policies.conventions) if policies is not None else login.lower()
+        session.login = login
     version, cipher = macro(ctx, "{tls_version}")[0], macro(ctx, "{cipher}")[0]
     known = session.connection or Connection()
     unreadable = known.unreadable

@@ -27,7 +27,8 @@ class Listener:
 def open_listener(spec: str) -> Listener:
     """Open `spec` (as smfi_setconn takes it). Raises OSError where it can't be opened.
 
-    Non-blocking, because every worker polls the same socket: a loser in a blocking accept(2) would hold libmilter's lock.
+    Non-blocking, because every worker polls the same socket: a loser in a blocking accept(2) would hold libmilter's
+    lock.
     """
     before = set(_listening())
     milter.setconn(spec)

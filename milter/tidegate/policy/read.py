@@ -83,7 +83,7 @@ def read_file(source: Source) -> FileText:
     else:
         file = _cut(name, text, found)
     if not end_mark:
-        lines = text.count("\n") + 1
+        lines = text.rstrip().count("\n") + 1
         warning = problem(
             "no-end-mark",
             "it has no end mark `...`, so a cut file can't be told from a whole one",
