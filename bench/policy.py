@@ -40,7 +40,10 @@ def _rules(count: int) -> Iterator[str]:
             '{defer: {code: "451 4.7.1", text: "Later ({ref})"}}',
             "{add_header: {X-Bench: seen}}",
         )[number % 3]
-        yield f"  - id: bench-{number}\n    description: Rule {number}\n    when: {_conditions(number)}\n    do: {action}\n"
+        yield (
+            f"  - id: bench-{number}\n    description: Rule {number}\n"
+            f"    when: {_conditions(number)}\n    do: {action}\n"
+        )
     for number in range(min(REGEXES, max(0, count - 2))):
         yield (
             f"  - id: pattern-{number}\n    description: Pattern {number}\n"

@@ -84,7 +84,8 @@ def progress(text: str) -> None:
 
 def table(rows: list[Row]) -> None:
     """Print `rows` cell by cell with the ratio to the C no-op."""
-    print(f"{'server':24}{'conn x msg':>11}{'CPU s/1000':>12}{'x C':>7}{'msg/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'fail':>6}")
+    heads = {"conn x msg": 11, "CPU s/1000": 12, "x C": 7, "msg/s": 9, "p50 ms": 9, "p99 ms": 9, "fail": 6}
+    print(f"{'server':24}" + "".join(f"{text:>{width}}" for text, width in heads.items()))
     for shape in CELLS:
         here = [row for row in rows if (row.connections, row.per_connection) == shape]
         base = next((row.cpu_per_1000 for row in here if row.server == "C no-op"), 0.0)

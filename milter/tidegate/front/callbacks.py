@@ -1,7 +1,7 @@
 """libmilter's events. Each handler gathers and goes on; end of message asks the engine and answers.
 
-Promises: one guard around every handler: whatever is raised is recorded and becomes one 451 at end of message. Only codes
-that libmilter knows are returned. Without a positive verdict for this very message the answer is TEMPFAIL.
+Promises: one guard around every handler: whatever is raised is recorded and becomes one 451 at end of message. Only
+codes that libmilter knows are returned. Without a positive verdict for this very message the answer is TEMPFAIL.
 What was negotiated holds for the connection: a generation that needs more is answered 421 at MAIL.
 """
 

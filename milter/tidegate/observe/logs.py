@@ -111,7 +111,10 @@ def configure(target: str, form: str) -> Writer:
 
 
 def render(event: MutableMapping[str, Any]) -> str:
-    """One event as a line without its newline, by the renderers that `configure` set: for lines made by the thousand."""
+    """One event as a line without its newline, by the renderers that `configure` set.
+
+    For lines made by the thousand: structlog's bound loggers cost more than all the rest.
+    """
     whole: Any = event
     processors = structlog.get_config()["processors"]
     start = processors.index(_order) + 1 if _order in processors else len(processors) - 1

@@ -1,8 +1,8 @@
 """Cuts the text of a policy file at its entries, for files that YAML can't read as a whole.
 
 The cut is by indentation alone. What stands inside a block scalar is deeper than the item that holds it, so a rule
-quoted in a description is never taken for one. A multi-line quoted text may hold a line that looks like an item: read.py
-first tries pieces together with their followers before it takes them apart.
+quoted in a description is never taken for one. A multi-line quoted text may hold a line that looks like an item:
+read.py first tries pieces together with their followers before it takes them apart.
 """
 
 from __future__ import annotations
