@@ -121,7 +121,14 @@ class Desk:
 
 def _try(text: EntryText, build: Build[Value], findings: Findings) -> Value | None:
     findings.problems += [one if one.entry else replace(one, entry=text.key) for one in text.problems]
-    return None if text.node is None else build(text, findings)
+    if text.node is None:
+        return None
+    told = {one.place for one in findings.problems}
+    value = build(text, findings)
+    if told:  # what the reader refused stands in the node as nothing, which needs no second complaint
+        known = len(text.problems)
+        findings.problems[known:] = [one for one in findings.problems[known:] if one.place not in told]
+    return value
 
 
 def _broken(problems: Sequence[Problem]) -> bool:

@@ -27,6 +27,7 @@ from tidegate.model import (
     Template,
     Unknowable,
 )
+from tidegate.policy.actions import build_actions
 from tidegate.policy.findings import Findings
 from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence
@@ -57,13 +58,12 @@ def stale_rule(rule: Rule, header: RuleParts, reason: str) -> Rule:
     return replace(rule, mode=mode, when=when, state=EntryState.STALE)
 
 
-def deferring_rule(
-    name: str, text: EntryText, parts: RuleParts, header: RuleParts, reason: str, findings: Findings
-) -> Rule | None:
+def deferring_rule(text: EntryText, parts: RuleParts, names: Names, reason: str, findings: Findings) -> Rule | None:
     """A rule that was never valid, as far as it asks to defer; None where it is to be skipped."""
+    name, header = text.key.id, header_of(text, names)
     if (header.on_invalid or OnInvalid.SKIP) is not OnInvalid.DEFER or header.mode in (Mode.OFF, Mode.SHADOW):
         return None
-    do = parts.do or _readable_exempt(text)
+    do = parts.do or _header_do(text, names) or _readable_exempt(text)
     scope = scope_condition(header.scope, parts.per_recipient) if header.scope is not None else None
     narrow = parts.when.condition if parts.when is not None else scope
     if narrow is None and do is None:
@@ -95,6 +95,12 @@ def deferring_rule(
 
 def _doubted(condition: Condition, why: str) -> Condition:
     return AllOf((condition, Unknowable(Cause(Doubt.PASSING, why))))
+
+
+def _header_do(text: EntryText, names: Names) -> Actions | None:
+    """The actions of a rule whose body can't be read, where `do` itself can."""
+    node = _value(text.header, "do") if text.node is None else None
+    return None if node is None else build_actions(node, text.key.id, names, Findings())
 
 
 def _readable_exempt(text: EntryText) -> Actions | None:

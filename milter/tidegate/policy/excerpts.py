@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tidegate.model import Problem
 
-MAX_EXCERPT = 400
+MAX_EXCERPT = 2000
 """Characters of a line that are shown; beyond, the caret would be out of sight anyway."""
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML 1.1's line breaks, which is how the reader counts lines

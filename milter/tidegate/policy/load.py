@@ -281,15 +281,14 @@ class _Rules:
     def _never_valid(self, settled: Settled[RuleParts], texts: Sequence[EntryText], parts: RuleParts) -> None:
         desk = self._desk
         for text in texts:
-            header = doubt.header_of(text, desk.names)
-            rule = doubt.deferring_rule(settled.key.id, text, parts, header, settled.reason, settled.findings)
+            rule = doubt.deferring_rule(text, parts, desk.names, settled.reason, settled.findings)
             if rule is not None:
                 self.rules.append(rule)
                 for one in parts.lists:
                     self.asks.setdefault(one, []).append(rule.id)
                 desk.record(settled, EntryState.DEFERRING)
                 return
-            if header.mode is Mode.OFF and len(texts) == 1:
+            if len(texts) == 1 and doubt.header_of(text, desk.names).mode is Mode.OFF:
                 desk.record(settled, EntryState.OFF)
                 return
         desk.record(settled, EntryState.SKIPPED)

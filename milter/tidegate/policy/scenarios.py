@@ -102,7 +102,7 @@ def parse_scenarios(source: Source) -> tuple[tuple[Scenario, ...], tuple[Problem
     """The scenarios of one file, and everything that is wrong with it. Never raises for what the file holds."""
     findings = Findings()
     if source.error:
-        findings.add("bad-value", f"{source.name} can't be read: {source.error}", Place(source.name, 0, 0))
+        findings.add("unreadable-file", f"it can't be read: {source.error}", Place(source.name, 0, 0))
         return (), tuple(findings.problems)
     root, problems = compose(source.data, source.name)
     if root is None:
