@@ -33,6 +33,7 @@ from tidegate.model import (
     Rule,
     Test,
 )
+from tidegate.patterns import engine
 
 
 def login(name: str) -> Test:
@@ -81,7 +82,7 @@ def data(loaded: Loaded) -> bytes:
 def test_what_was_loaded_comes_back(loaded: Loaded, data: bytes) -> None:
     """Rules, conventions and index are as they were."""
     generation = Generation(data)
-    assert 7 == generation.number
+    assert generation.number == 7
     assert loaded.conventions == generation.conventions
     assert loaded.rules == tuple(generation.rule(number) for number in range(len(generation)))
     assert build_index(loaded.rules, {one.name: one for one in loaded.lists}) == generation.index
@@ -92,7 +93,7 @@ def test_traits(loaded: Loaded) -> None:
     exempt = Rule("ex", login("x"), Actions(exempt=Exempt(("a",))))
     gone = a_rule("gone", login("y"), mode=Mode.SHADOW, state=EntryState.EXPIRED)
     generation = Generation(image.build(Loaded((*loaded.rules, exempt, gone), loaded.lists), 1))
-    assert (4,) == generation.per_recipient
+    assert generation.per_recipient == (4,)
     assert frozenset({2}) == generation.shadows
     assert frozenset({9}) == generation.exempts
     assert not generation.reads_body
@@ -108,8 +109,8 @@ def test_a_rule_on_the_size_reads_the_body(condition: Test) -> None:
 def test_nothing_is_a_generation_too() -> None:
     """A policy without a rule is in force like any other."""
     generation = Generation(image.build(Loaded(), 3))
-    assert (0, True, None, ()) == (len(generation), bool(generation), generation.list("a"), generation.index.unkeyed)
-    assert [] == list(generation.pattern_rules("subject", "a"))
+    assert (len(generation), bool(generation), generation.list("a"), generation.index.unkeyed) == (0, True, None, ())
+    assert list(generation.pattern_rules("subject", "a")) == []
 
 
 def test_numbers_outside_are_an_error(data: bytes) -> None:
@@ -129,7 +130,7 @@ def test_the_digest_is_the_policy_s(loaded: Loaded, data: bytes) -> None:
         Loaded(loaded.rules, loaded.lists[1:], conventions=loaded.conventions),
         Loaded(loaded.rules, loaded.lists),
     )
-    assert 4 == len({digest, *(Generation(image.build(other, 7)).digest for other in others)})
+    assert len({digest, *(Generation(image.build(other, 7)).digest for other in others)}) == 4
 
 
 def test_the_order_of_a_list_changes_nothing() -> None:
@@ -277,7 +278,7 @@ def test_sealed_memory_can_not_be_cut(data: bytes) -> None:
         os.pwrite(descriptor, b"x", 0)
     mapped = image.map_fd(descriptor)
     os.close(descriptor)
-    assert 7 == Generation(mapped).number
+    assert Generation(mapped).number == 7
 
 
 def test_an_empty_file_is_a_bad_image() -> None:
@@ -314,13 +315,13 @@ def test_threads_share_a_generation(data: bytes) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [] == wrong
+    assert wrong == []
 
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without the pattern engine."""
-    monkeypatch.setattr(patterns, "LIBRARY", "libhs-that-is-not-there.so")
+    monkeypatch.setattr(engine, "LIBRARY", "libhs-that-is-not-there.so")
     _forget()
     yield
     monkeypatch.undo()
@@ -328,7 +329,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (patterns._load, patterns.check, patterns.compiled):
+    for cached in (engine._load, patterns.check, patterns.compiled):
         cached.cache_clear()
 
 

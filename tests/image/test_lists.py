@@ -68,15 +68,15 @@ def test_find(kind: str, items: list[str], value: str, expected: str | None) -> 
 def test_items_lapse() -> None:
     """An item is found until its end, that second excluded; another with the same key goes on."""
     found = members(a_list("l", ListKind.LOGIN, ListItem("a", end=NOW), ListItem("b", end=NOW), ListItem("b")))
-    assert ["a", None, "b"] == [found.find("a", NOW - 1), found.find("a", NOW), found.find("b", NOW)]
+    assert [found.find("a", NOW - 1), found.find("a", NOW), found.find("b", NOW)] == ["a", None, "b"]
 
 
 def test_patterns_and_globs_lapse() -> None:
     """So do items that are no keys."""
     words = members(a_list("l", ListKind.REGEX, ListItem("a+", end=NOW), ListItem("aa", end=NOW + 5)))
-    assert [None, "aa"] == [words.find("aaa", NOW + 5), words.find("aaa", NOW)]
+    assert [words.find("aaa", NOW + 5), words.find("aaa", NOW)] == [None, "aa"]
     globs = members(a_list("g", ListKind.DOMAIN, ListItem("*.example.com", end=NOW)))
-    assert ["*.example.com", None] == [globs.find("a.example.com", NOW - 1), globs.find("a.example.com", NOW)]
+    assert [globs.find("a.example.com", NOW - 1), globs.find("a.example.com", NOW)] == ["*.example.com", None]
 
 
 def test_a_map_has_values() -> None:
@@ -85,11 +85,11 @@ def test_a_map_has_values() -> None:
         "l", ListKind.MAP, ListItem("a", ("x@example.com", "example.net")), ListItem("b", ("y",), NOW), ListItem("c")
     )
     found = members(data)
-    assert ("x@example.com", "example.net") == found.values("a", NOW)
-    assert (("y",), None, (), None) == (
+    assert found.values("a", NOW) == ("x@example.com", "example.net")
+    assert (
         found.values("b", NOW - 1), found.values("b", NOW), found.values("c", NOW), found.values("d", NOW),
-    )  # fmt: skip
-    assert "a" == found.find("a", NOW)
+    ) == (("y",), None, (), None)  # fmt: skip
+    assert found.find("a", NOW) == "a"
 
 
 def test_only_a_map_has_values() -> None:
@@ -101,22 +101,24 @@ def test_a_list_that_can_not_be_asked_says_why() -> None:
     """It covers nothing, and its cause makes the tests on it UNKNOWN."""
     found = members(MemberListData("l", ListKind.LOGIN, (ListItem("a"),), unavailable="the file is gone"))
     assert found.cause is not None
-    assert (Doubt.PASSING, "list l: the file is gone") == (found.cause.doubt, found.cause.text)
-    assert (None, None) == (found.find("a", NOW), found.values("a", NOW))
+    assert (found.cause.doubt, found.cause.text) == (Doubt.PASSING, "list l: the file is gone")
+    assert (found.find("a", NOW), found.values("a", NOW)) == (None, None)
 
 
 def test_equal_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items whose hashes collide are verified by their text."""
     monkeypatch.setattr(lists, "_hash", lambda key, salt: 7)
     found = members(a_list("l", ListKind.LOGIN, "a", "b", "c"))
-    assert ["a", "b", "c", None] == [found.find(key, NOW) for key in "abcd"]
+    assert [found.find(key, NOW) for key in "abcd"] == ["a", "b", "c", None]
 
 
 def test_hundreds_of_globs_are_asked_together() -> None:
     """Each value finds its own glob, with `?` for one character of any length in bytes."""
     found = members(a_list("l", ListKind.ADDRESS, *[f"ü{n}-*@exa?ple.com" for n in range(200)]))
-    assert ["ü7-*@exa?ple.com", "ü199-*@exa?ple.com", None] == [
-        found.find(value, NOW) for value in ("ü7-x@exaßple.com", "ü199-@example.com", "ü7-x@exaple.com")
+    assert [found.find(value, NOW) for value in ("ü7-x@exaßple.com", "ü199-@example.com", "ü7-x@exaple.com")] == [
+        "ü7-*@exa?ple.com",
+        "ü199-*@exa?ple.com",
+        None,
     ]
 
 

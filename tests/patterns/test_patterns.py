@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate import patterns
-from tidegate.patterns import Database, PatternError
+from tidegate.patterns import Database, PatternError, engine
+from tidegate.patterns.cost import LIMIT, cost
 
 
 def matches(source: str, text: str) -> bool:
@@ -43,7 +44,7 @@ def matches(source: str, text: str) -> bool:
 )
 def test_how_patterns_read(source: str, text: str, expected: bool) -> None:
     """The flags are settled: no case, one line, UTF-8, empty matches allowed."""
-    assert "" == patterns.check(source)
+    assert patterns.check(source) == ""
     assert expected is matches(source, text)
 
 
@@ -78,10 +79,45 @@ def test_catastrophic_patterns_are_linear(source: str) -> None:
     assert isinstance(database.scan(b"a" * 65_536 + b"!"), bool)
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param("a{1,2000}", 0, id="a letter is cheap"),
+        pytest.param("[A-Za-z0-9+/]{1000,}", 0, id="so is an ASCII class"),
+        pytest.param("a.{0,500}z", 500, id="a dot is not"),
+        pytest.param("((.{10}){10}){2}", 200, id="repeats multiply"),
+        pytest.param(r"\S{5}[^x]{6}[äö]{7}", 18, id="classes of many bytes"),
+        pytest.param(r"\.{500}\Q.\E{9}(?#.{9}).", 1, id="dots that are none"),
+        pytest.param(r"x\p{L}{1,10}", 1200, id="a property is dear"),
+        pytest.param(r"[\p{L}]{3}[]\]]{4}", 360, id="also in a class"),
+        pytest.param(".{0,99999999999999999999}", 10**9, id="a number without end"),
+        pytest.param("(((){3}){4", 0, id="unbalanced"),
+        pytest.param(")){3}.{3}", 3, id="unbalanced the other way"),
+    ],
+)
+def test_what_a_pattern_costs(source: str, expected: int) -> None:
+    """Counted repeats of what is several bytes in UTF-8 are what the engine spends its time on."""
+    assert expected == cost(source)
+
+
+@pytest.mark.parametrize("source", ["(?s)a.{0,5000}z", r"x\p{L}{1,60}y", r"(\S{1,64}@\S{1,255}\s*,\s*){20,}"])
+def test_a_pattern_that_would_take_long_is_not_tried(source: str) -> None:
+    """What the engine would work on for seconds is refused at once."""
+    assert cost(source) >= LIMIT
+    assert "make the numbers" in patterns.check(source)
+
+
+@given(st.text(alphabet="ab.*+?()[]{}|^$\\1,2-:=!<>PpQ#", max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_the_cost_of_anything_is_a_number(source: str) -> None:
+    """Any text has a cost."""
+    assert cost(source) >= 0
+
+
 def test_a_database_survives_being_written() -> None:
     """What is read back answers as what was written."""
     read = Database.deserialise(Database.compile(("urgent", "in[vw]oice"), folded=False).serialise())
-    assert [True, True, False] == [read.scan(text) for text in (b"URGENT", b"an inwoice", b"neither")]
+    assert [read.scan(text) for text in (b"URGENT", b"an inwoice", b"neither")] == [True, True, False]
 
 
 @pytest.mark.parametrize("at", [0, 4, 5, 8, 16])
@@ -137,17 +173,17 @@ def test_threads_scan_at_once() -> None:
     for thread in threads:
         thread.start()
     barrier.wait()
-    grown = [Database.compile((rf"(a.{{0,{n * 40}}}b|c.{{3,{n}}}d)x",), folded=False) for n in range(3, 15)]
+    grown = [Database.compile((rf"(a.{{0,{n * 4}}}b|c.{{3,{n}}}d)x",), folded=False) for n in range(3, 15)]
     for thread in threads:
         thread.join()
-    assert [] == wrong
-    assert [False] * 12 == [database.scan(b"nothing") for database in grown]
+    assert wrong == []
+    assert [database.scan(b"nothing") for database in grown] == [False] * 12
 
 
 @pytest.fixture
 def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without the library."""
-    monkeypatch.setattr(patterns, "LIBRARY", "libhs-that-is-not-there.so")
+    monkeypatch.setattr(engine, "LIBRARY", "libhs-that-is-not-there.so")
     _forget()
     yield
     monkeypatch.undo()
@@ -155,7 +191,7 @@ def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (patterns._load, patterns.check, patterns.compiled):
+    for cached in (engine._load, patterns.check, patterns.compiled):
         cached.cache_clear()
 
 
@@ -170,4 +206,4 @@ def test_without_the_library_the_cure_is_named() -> None:
 
 def test_the_library_is_here() -> None:
     """The tests run on the real engine."""
-    assert "" == patterns.available()
+    assert patterns.available() == ""

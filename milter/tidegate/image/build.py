@@ -6,12 +6,12 @@ those of single patterns were made when each was checked. Refuses: patterns that
 
 from __future__ import annotations
 
+import re
 from array import array
 
-from tidegate.conditions.members import glob_expression
 from tidegate.engine.index import build_index
 from tidegate.image.codec import CONVENTIONS, RULE, dump
-from tidegate.image.databases import Shelf
+from tidegate.image.databases import Literal, Shelf
 from tidegate.image.layout import Contents, Sections, Span, assemble
 from tidegate.image.lists import FEW_GLOBS, write_list
 from tidegate.image.traits import (
@@ -26,6 +26,8 @@ from tidegate.image.traits import (
     write_singles,
 )
 from tidegate.model import Index, ListKind, Loaded
+
+_WILD = re.compile(r"[*?]")
 
 
 def build(loaded: Loaded, number: int) -> bytes:
@@ -68,11 +70,9 @@ def _packed(sections: Sections, parts: list[bytes]) -> tuple[Span, Span]:
 
 def _list_tree(name: str, kind: ListKind, special: tuple[str, ...], shelf: Shelf) -> ListTree | None:
     if kind is ListKind.REGEX:
-        for source in special:
-            shelf.single(source)
-        return ListTree(name, shelf.tree(special, folded=False))
+        return ListTree(name, shelf.patterns(special))
     if len(special) > FEW_GLOBS:
-        return ListTree(name, shelf.tree([glob_expression(glob) for glob in special], folded=True))
+        return ListTree(name, shelf.literals([max(_WILD.split(glob), key=len) for glob in special]))
     return None
 
 
@@ -81,8 +81,8 @@ def _field_trees(index: Index, shelf: Shelf) -> tuple[FieldTrees, ...]:
     return tuple(
         FieldTrees(
             field,
-            shelf.tree([text for text, _ in index.literals.get(field, ())], folded=True),
-            shelf.tree([source for source, _ in index.expressions.get(field, ())], folded=False),
+            shelf.literals([Literal.parse(text).needle for text, _ in index.literals.get(field, ())]),
+            shelf.patterns([source for source, _ in index.expressions.get(field, ())]),
         )
         for field in fields
     )

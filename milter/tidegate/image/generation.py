@@ -59,7 +59,7 @@ class FieldPatterns:
     def __init__(self, literals: Rows, expressions: Rows, trees: FieldTrees, databases: Databases, singles: Singles):
         """Raises MalformedError; PatternError where this machine's engine can't use the databases."""
         self._literals = literals
-        self._parsed: dict[int, Literal | None] = {}
+        self._parsed: dict[int, Literal] = {}
         self._expressions = expressions
         self._literal_tree = Tree(trees.literals, len(literals), databases)
         self._tree = Tree(trees.expressions, len(expressions), databases)
@@ -73,8 +73,7 @@ class FieldPatterns:
         if self._literals:
             folded = fold(text)
             for row in self._literal_tree.hits(patterns.encode(folded)):
-                literal = self._literal(row)
-                if literal is None or literal.fits(folded):
+                if self._literal(row).fits(folded):
                     found.update(self._literals[row][1])
         if self._expressions:
             data = patterns.encode(text)
@@ -84,7 +83,7 @@ class FieldPatterns:
                     found.update(numbers)
         return found
 
-    def _literal(self, row: int) -> Literal | None:
+    def _literal(self, row: int) -> Literal:
         try:
             return self._parsed[row]
         except KeyError:

@@ -1,14 +1,8 @@
-"""Regular expressions in linear time: a thin binding to Hyperscan or Vectorscan (libhs.so.5).
+"""A thin binding to libhs.so.5.
 
 Promises: no pattern and no text makes a scan slow, or C call back into Python: inside a milter callback that is a
 segfault (DESIGN section 6). The match handler is libc's getpid: not zero, so the scan stops at the first match and
-reports that it was stopped. Only valid UTF-8 reaches the engine. Without the library `available` says what to install,
-and nothing else of the daemon needs it.
-
-How patterns read: PCRE without back-references, look-around, atomic groups and possessive quantifiers. Case is ignored,
-for all of Unicode, unless the pattern begins with `(?-i)`. `.` is any character but a line break, `^` and `$` are the
-ends of the text. `\\w \\d \\s \\b` and `[[:alpha:]]` mean ASCII, `\\p{L}` all letters: the engine has no `\\b` among
-Unicode letters, and takes a hundred times as long for a Unicode `\\w`.
+reports that it was stopped. Only valid UTF-8 reaches the engine.
 
 Scratch memory: the engine wants a scratch of its own for each scan under way, at least as large as the database asks.
 One template grows with every database that is made or read; scans take copies of it from a pool, whose list operations
@@ -24,6 +18,8 @@ from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
 from functools import cache, lru_cache
 from typing import Final
+
+from tidegate.patterns.cost import LIMIT, cost
 
 LIBRARY = "libhs.so.5"
 MAX_PATTERN: Final = 4096
@@ -79,7 +75,7 @@ class _Engine:
         self.platform = keeping.hs_valid_platform
         self.compile = yielding.hs_compile_multi
         self.compile.argtypes = (
-            POINTER(c_char_p), POINTER(c_uint), c_void_p, c_uint, c_uint, c_void_p,
+            POINTER(c_char_p), POINTER(c_uint), POINTER(c_uint), c_uint, c_uint, c_void_p,
             POINTER(c_void_p), POINTER(POINTER(_CompileError)),
         )  # fmt: skip
         self.free_error = keeping.hs_free_compile_error
@@ -173,6 +169,8 @@ def compiled(source: str) -> bytes:
         raise PatternError("the pattern is empty")
     if len(source) > MAX_PATTERN:
         raise PatternError(f"the pattern has {len(source)} characters; at most {MAX_PATTERN} are allowed")
+    if cost(source) >= LIMIT:
+        raise PatternError("it repeats . or a Unicode class too often; make the numbers in its {m,n} smaller")
     return Database.compile((source,), folded=False).serialise()
 
 
@@ -216,8 +214,10 @@ class Database:
         sources = (c_char_p * count)(*[encode(one) for one in expressions])
         flag = _ALLOWEMPTY | _UTF8 | (0 if folded else _CASELESS)
         flags = (c_uint * count)(*[flag] * count)
+        # Each has an id of its own: with one for all the engine merges their reports, in quadratic time.
+        ids = (c_uint * count)(*range(count))
         pointer, error = c_void_p(), POINTER(_CompileError)()
-        status = engine.compile(sources, flags, None, count, _MODE_BLOCK, None, byref(pointer), byref(error))
+        status = engine.compile(sources, flags, ids, count, _MODE_BLOCK, None, byref(pointer), byref(error))
         if status != 0 or pointer.value is None:
             message = error.contents.message.decode("utf-8", "replace") if error else f"hs error {status}"
             engine.free_error(error)
