@@ -8,7 +8,7 @@ would not build (all of them together can be too large for it) is left out, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tidegate import patterns
@@ -112,7 +112,7 @@ class Databases:
 class Tree:
     """Levels over patterns that are asked together."""
 
-    __slots__ = ("_count", "_databases", "_levels")
+    __slots__ = ("_count", "_databases", "_levels", "_top")
 
     def __init__(self, levels: Levels, count: int, databases: Databases) -> None:
         """`count` patterns. Raises MalformedError where the levels do not fit them."""
@@ -121,6 +121,9 @@ class Tree:
             if len(level) != size or not all(NONE <= number < len(databases) for number in level):
                 raise MalformedError("a tree of patterns does not fit its patterns")
             size = -(-size // FAN)
+        if levels and len(levels[-1]) != 1:
+            raise MalformedError("a tree of patterns has no top")
+        self._top: Database | None = None
         self._levels = tuple(reversed(levels))
         self._count = count
         self._databases = databases
@@ -129,19 +132,19 @@ class Tree:
         """Make the top ready. Raises PatternError where this machine's engine can't use it."""
         for number in self._levels[0] if self._levels else ():
             if number != NONE:
-                self._databases.get(number)
+                self._top = self._databases.get(number)
 
-    def hits(self, data: bytes) -> Iterator[int]:
+    def hits(self, data: bytes) -> Sequence[int]:
         """The numbers of the patterns that may match, by whole groups; without an engine all of them."""
-        groups: Iterable[int] = range(-(-self._count // FAN))
-        if self._levels:
-            groups = range(len(self._levels[0]))
-        for depth, level in enumerate(self._levels):
-            if depth:
-                groups = [one for group in groups for one in range(group * FAN, min(group * FAN + FAN, len(level)))]
-            groups = [one for one in groups if level[one] == NONE or self._databases.get(level[one]).scan(data)]
-        for group in groups:
-            yield from range(group * FAN, min(group * FAN + FAN, self._count))
+        if self._top is not None and not self._top.scan(data):
+            return ()
+        if not self._levels:
+            return range(self._count)
+        groups = [0]
+        for level in self._levels[1:]:
+            below = (one for group in groups for one in range(group * FAN, min(group * FAN + FAN, len(level))))
+            groups = [one for one in below if level[one] == NONE or self._databases.get(level[one]).scan(data)]
+        return [one for group in groups for one in range(group * FAN, min(group * FAN + FAN, self._count))]
 
 
 class Literal:
