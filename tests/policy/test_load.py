@@ -145,6 +145,20 @@ class TestStale:
         loaded = load_text(a_rule(BOB).replace("rules:", "rulez:"), accepted=accepted_of(a_rule(BOB)))
         assert {"rule r": "stale"} == states(loaded)
 
+    @pytest.mark.parametrize(
+        "damage",
+        [("  - {id: b", "  {id: b"), ("  - {id: b", "    id: b, {"), ("rules:", "rules"), ("  - {id: b", "\t- {id: b")],
+        ids=["no dash", "merged", "no colon", "tab"],
+    )
+    def test_an_entry_behind_a_syntax_error_is_not_gone(self, damage: tuple[str, str]) -> None:
+        """Two rules run into one: the second stands nowhere, and serves as it last was."""
+        text = (
+            f"version: 1\nrules:\n  - {{id: a, when: {BOB}, do: {HOLD}}}\n  - {{id: b, when: {BOB}, do: {HOLD}}}\n...\n"
+        )
+        loaded = load_text(text.replace(*damage), accepted=accepted_of(text))
+        assert {"a", "b"} == {rule.id for rule in loaded.loaded.rules}
+        assert "stale" == states(loaded)["rule b"]
+
     def test_a_deletion(self) -> None:
         """While every file reads completely, what is gone is gone."""
         loaded = load_text("version: 1\n...\n", accepted=accepted_of(a_rule(BOB)))

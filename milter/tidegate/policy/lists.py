@@ -67,7 +67,7 @@ def build_list(name: str, node: Node, names: Names, read_file: ReadFile, finding
         if key in keys:
             findings.text(keys[key], f"`{key}`")
     kind = read_kind(name, keys["type"], findings) if "type" in keys else None
-    _one_source(written, keys, findings)
+    _one_source(written, findings)
     if kind is None or findings.errors() > before:
         return None
     if "items" in keys:
@@ -77,9 +77,10 @@ def build_list(name: str, node: Node, names: Names, read_file: ReadFile, finding
     return None if findings.errors() > before else MemberListData(name, kind, tuple(items), place=node.place)
 
 
-def _one_source(written: Mapping, keys: dict[str, Node], findings: Findings) -> None:
-    if "redis" in keys:
-        findings.add("not-yet", "this version does not read lists from Redis yet", keys["redis"])
+def _one_source(written: Mapping, findings: Findings) -> None:
+    redis = next((key for key, _ in written.pairs if key.text == "redis"), None)
+    if redis is not None:
+        findings.add("not-yet", "this version does not read lists from Redis yet", redis)
         return
     sources = [key for key, _ in written.pairs if key.text in ("items", "file")]
     if not sources:

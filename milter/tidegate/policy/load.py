@@ -134,8 +134,7 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
         desk.progress(source.name)
         file = read_policy(source)
         desk.problems += file.problems
-        # A misspelt section holds entries that nobody reads: they are not gone either.
-        if not file.complete or any(one.code == "unknown-section" for one in file.problems):
+        if not file.complete or _may_hide_entries(file):
             incomplete.append(file)
         for text in file.entries:
             if text.key.kind in found:
@@ -146,6 +145,19 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
             if key.kind in found:
                 found[key.kind].setdefault(key.id, [])
     return found
+
+
+_HIDING = frozenset({"yaml-syntax", "duplicate-key", "unknown-section"})
+
+
+def _may_hide_entries(file: FileText) -> bool:
+    """Could entries stand in it that nobody sees? In a misspelt section, or behind a damaged first line: two rules run
+    into one by a syntax error, or by a key that then stands twice. What is missing then is not gone.
+    """
+    own = (one.code for one in file.problems)
+    return any(code in _HIDING for code in own) or any(
+        one.code in _HIDING for text in file.entries for one in text.problems
+    )
 
 
 class _Lists:

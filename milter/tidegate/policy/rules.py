@@ -74,6 +74,9 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     if written is None:
         return parts
     keys = findings.keys(written, "a rule", RULE_KEYS, required=("id", "when", "do"))
+    for key, _ in written.pairs:
+        if key.text in LATER_KEYS:
+            findings.add("not-yet", f"this version does not know `{key.text}` yet", key)
     if "id" in keys:
         findings.text(keys["id"], "`id`")
     read_header(keys, names, parts, findings)
@@ -126,9 +129,6 @@ def read_header(keys: dict[str, Node], names: Names, parts: RuleParts, findings:
             if text is not None and len(text) > MAX_TEXT:
                 findings.add("bad-value", f"`{key}` has more than {MAX_TEXT} characters", keys[key])
             parts.texts[key] = text or ""
-    for key in LATER_KEYS:
-        if key in keys:
-            findings.add("not-yet", f"this version does not know `{key}` yet", keys[key])
     if "max_stale" in keys:
         text = findings.text(keys["max_stale"], "`max_stale`")
         if text is not None and not _DURATION.match(text):

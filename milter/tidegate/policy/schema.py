@@ -6,6 +6,7 @@ the validator refuses too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -157,7 +158,8 @@ def _condition(recipient: bool) -> Schema:
     }
     if not recipient:
         any_header = Field("header.NAME", FieldType.TEXT, FIELDS["subject"].stage, "the decoded values of that header")
-        tests["patternProperties"] = {"^[Hh][Ee][Aa][Dd][Ee][Rr]\\.[!-9;-~]+$": _test(any_header)}
+        known = "|".join(re.escape(name.removeprefix("header.")) for name in FIELDS if name.startswith("header."))
+        tests["patternProperties"] = {f"^header\\.(?!(?:{known})$)[!-9;-~]+$": _test(any_header)}
     return {"anyOf": [{"const": "always"}, tests]}
 
 
