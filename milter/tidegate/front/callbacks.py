@@ -146,8 +146,8 @@ def _connect(ctx: Any, session: Session, name: str, family: int, address: Any) -
         desk.tally.event(Event.CONNECTIONS)
     daemon, readable = macro(ctx, "{daemon_name}")
     client, port = _client(address)
-    # Mail from sendmail(1) comes from cleanup(8): localhost, port 0, and no smtpd behind it (postfix.md 4.1).
-    local = name == "localhost" and client == "127.0.0.1" and port == 0 and not macro(ctx, "{daemon_addr}")[0]
+    # Mail from sendmail(1) comes from cleanup(8), which calls itself localhost and has no port (cleanup_milter.c).
+    local = name == "localhost" and client == "127.0.0.1" and port == 0
     session.connection = Connection(
         client_ip=client,
         client_name=name or "",

@@ -37,13 +37,24 @@ def open_listener(spec: str) -> Listener:
     try:
         milter.opensocket(True)
     except milter.error as error:
-        raise OSError(errno.EADDRINUSE, f"libmilter can't open {spec}: {error}") from error
+        raise OSError(_reason(spec), f"libmilter can't open {spec}: {error}") from error
     fresh = [descriptor for descriptor in _listening() if descriptor not in before]
     if not fresh:
         raise OSError(errno.EIO, f"libmilter opened no socket for {spec}")
     os.set_blocking(fresh[0], False)
     os.set_inheritable(fresh[0], False)
     return Listener(fresh[0])
+
+
+def _reason(spec: str) -> int:
+    """libmilter tells no errno: a folder that isn't there or isn't ours is no socket that somebody else has."""
+    family, _, path = spec.partition(":")
+    if family not in ("unix", "local"):
+        return errno.EADDRINUSE
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        return errno.ENOENT
+    return errno.EADDRINUSE if os.access(folder, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def _listening() -> list[int]:

@@ -1,7 +1,7 @@
 """What one connection has told us, and the message in hand. Facts of the connection and of the message live apart.
 
-Nothing is decided here. A field whose macro or argument can't be read is named in `unreadable` (postfix.md: macros and
-HELO that aren't UTF-8 raise before our code, or never reach it).
+Nothing is decided here. A field whose macro or argument can't be read is named in `unreadable` (macros and HELO that
+aren't UTF-8 raise before our code, or never reach it).
 """
 
 from __future__ import annotations

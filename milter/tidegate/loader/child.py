@@ -56,7 +56,9 @@ def work(child: Confined, request: Request) -> None:
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
     accepted, problems = live.read_accepted(request.state)
-    sources, lost = live.guard(found.sources, found.error, accepted)
+    # A directory, say, in the place of a file that held entries: the file is unreadable, not gone.
+    replaced = tuple(Source(name, error=why) for name, why in found.ignored if name in accepted.files)
+    sources, lost = live.guard((*found.sources, *replaced), found.error, accepted)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
     unread = found.error or _all_unread(sources)
     if unread and not accepted.texts:
