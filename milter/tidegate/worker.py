@@ -40,6 +40,7 @@ _LOOK = 0.02
 _ORPHAN_IDLE = 30.0  # seconds that idle sessions get when the supervisor is gone
 _ORPHAN_BUSY = 60.0
 _TERM_IDLE = 2.0
+_STEP = 0.0002
 
 _log = structlog.get_logger()
 
@@ -109,7 +110,14 @@ class Worker:
     def _map(self, image_descriptor: int, columns: int) -> image.Generation:
         # MAP_PRIVATE: before Linux 6.7 a shared map of a write-sealed memfd is refused, even one only for reading.
         mapped = mmap.mmap(image_descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
-        generation = image.Generation(mapped)
+        steps = image.Generation.steps(mapped)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                generation: image.Generation = done.value
+                break
+            self._wait(_STEP)  # lets the sessions go on between two pieces of the index
         self.assignment.tally.name_rules(json.loads(content(columns)))
         return generation
 

@@ -26,7 +26,7 @@ POLICY = rules(
         "{redirect: {matched: dave@example.net}}",
     ),
     on_subject("from-us", "{set_sender: bounces@example.com}"),
-    on_subject("sender-null", '{set_sender: ""}'),
+    on_subject("sender-null", '{set_sender: "<>"}'),
     on_subject("second", "{set_header: {X-Set: second}}", priority="200"),
     a_rule("first", "{subject: {prefix: second}}", "{set_header: {X-Set: first}}", priority="50"),
 )

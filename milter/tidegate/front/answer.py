@@ -7,6 +7,7 @@ verdict says so; ACCEPT never before end of message.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import milter
@@ -14,10 +15,11 @@ from tidegate.engine.reply import temporary
 from tidegate.front.desk import Desk
 from tidegate.front.edits import execute, plan
 from tidegate.front.session import Session
-from tidegate.model import Disposition, Reply, Transaction, Truth, Verdict
+from tidegate.model import Changes, Disposition, Reply, Transaction, Truth, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision
 
+MAX_OPERATIONS = 1000
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
 
 
@@ -70,6 +72,11 @@ def count(desk: Desk, verdict: Verdict) -> None:
 
 def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: Transaction) -> int:
     """The verdict on the message: log it, do it, and return libmilter's code for it."""
+    operations = plan(verdict.changes, transaction) if verdict.changes else ()
+    if len(operations) > MAX_OPERATIONS:
+        # Postfix's cleanup(8) loses the session over ten thousand edits; a person has to look at such a message.
+        reason = f"{len(operations)} edits would be needed, more than {MAX_OPERATIONS}"
+        verdict, operations = replace(verdict, disposition=Disposition.HOLD, reason=reason, changes=Changes()), ()
     disposition = verdict.disposition
     reply = verdict.reply
     if disposition in (Disposition.REJECT, Disposition.DEFER):
@@ -91,8 +98,8 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
         return int(milter.TEMPFAIL)
     if disposition is Disposition.DISCARD:
         return int(milter.DISCARD)
-    if verdict.changes:
-        execute(ctx, plan(verdict.changes, transaction))
+    if operations:
+        execute(ctx, operations)
         desk.tally.event(Event.EDITED)
     if disposition is Disposition.HOLD:
         ctx.quarantine(verdict.reason or f"held by {verdict.rule}")
