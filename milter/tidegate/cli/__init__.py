@@ -17,6 +17,8 @@ import tidegate
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("tidegate.cli.run", "run", "Run the daemon."),
     "check": ("tidegate.cli.check", "check", "Name every problem of a policy directory."),
+    "test": ("tidegate.cli.test", "test", "Try the examples of policies, and scenario files."),
+    "explain": ("tidegate.cli.explain", "explain", "What every rule makes of one message."),
     "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
     "why": ("tidegate.cli.why", "why", "What happened to one message."),

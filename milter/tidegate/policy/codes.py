@@ -1,7 +1,7 @@
 """The registry of problem codes: what each means, and what cures it.
 
 Codes are stable: alerts are keyed by them, and people search for them. `problem` is the one way in which this room
-makes a Problem. READER_CODES are told by nodes.py and read.py, the others by the builder.
+makes a Problem. READER_CODES are told by nodes.py and read.py, TRIAL_CODES by trial/, the others by the builder.
 """
 
 from __future__ import annotations
@@ -118,6 +118,11 @@ READER_CODES: dict[str, CodeRow] = {
     "no-id": CodeRow("an entry without a readable id", "give it an `id:`"),
 }
 
+TRIAL_CODES: dict[str, CodeRow] = {
+    "example-failed": CodeRow("an example of a rule does not come out", "correct the rule, or the example"),
+}
+"""What no load can tell, only a trial of what was loaded."""
+
 CODES: dict[str, CodeRow] = {**READER_CODES, **BUILDER_CODES}
 
 
@@ -132,6 +137,6 @@ def problem(
     excerpt: str = "",
 ) -> Problem:
     """A problem with the registry's severity and cure unless given. Raises KeyError for a code that isn't there."""
-    row = CODES[code]
+    row = TRIAL_CODES[code] if code in TRIAL_CODES else CODES[code]
     grade = row.severity if severity is None else severity
     return Problem(code, message, place, grade, entry, cure or row.cure, excerpt)

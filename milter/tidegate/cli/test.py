@@ -1,0 +1,162 @@
+"""`tidegate test [PATH…]`: the examples of a policy directory, and scenario files."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+import click
+
+from tidegate import trial
+from tidegate.cli.output import emit
+from tidegate.cli.policies import NoPoliciesError, Opened, files_of, open_policies, open_sources
+from tidegate.loader.sources import read_file
+from tidegate.model import Conventions, Place, Severity, Source
+from tidegate.policy.nodes import Mapping, compose
+from tidegate.policy.scenarios import PolicyText, Scenario, parse_scenarios
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One promise that is not kept."""
+
+    place: str
+    name: str
+    what: str
+    expected: str
+    got: str
+
+
+@dataclass(slots=True)
+class _Run:
+    """What has been tried."""
+
+    examples: int = 0
+    scenarios: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+@click.command()
+@click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(exists=True))
+@click.option("--default-realm", default="", help="Completes logins without @, as in the settings.")
+@click.option("--recipient-delimiter", default="", help="As in the settings.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def test(paths: tuple[str, ...], default_realm: str, recipient_delimiter: str, as_json: bool) -> None:
+    """Try the examples of policies, and scenario files.
+
+    PATH is a policy directory, a directory of scenario files, or one file of either kind; /etc/tidegate/policies, if
+    left out. Exit codes: 0 every promise is kept; 1 one is not; 2 it can't be tried.
+    """
+    conventions = Conventions(default_realm, recipient_delimiter)
+    run = _Run()
+    try:
+        for path in paths or ("/etc/tidegate/policies",):
+            _try_path(path, conventions, run)
+    except NoPoliciesError as error:
+        click.echo(f"tidegate: {error}", err=True)
+        sys.exit(2)
+    if as_json:
+        failures = [asdict(one) for one in run.failures]
+        emit({"examples": run.examples, "scenarios": run.scenarios, "failures": failures})
+    else:
+        for one in run.failures:
+            click.echo(f"{one.place}: {one.name}: {one.what}: expected {one.expected}; got {one.got}")
+        click.echo(f"{run.examples} examples, {run.scenarios} scenarios: {len(run.failures)} failures")
+    sys.exit(1 if run.failures else 0)
+
+
+def _try_path(path: str, conventions: Conventions, run: _Run) -> None:
+    """A directory can hold both: scenario files are tried as such, and the policies' examples if there are policies."""
+    if os.path.isfile(path):
+        if _is_scenarios(path):
+            _try_scenarios(path, run)
+        else:
+            _try_examples(path, conventions, run)
+        return
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as error:
+        raise NoPoliciesError(f"{path}: {error.strerror}") from error
+    files = [os.path.join(path, name) for name in names if name.endswith(".yaml") and not name.startswith(".")]
+    scenarios = [file for file in files if _is_scenarios(file)]
+    for file in scenarios:
+        _try_scenarios(file, run)
+    if len(scenarios) < len(files) or not files:
+        _try_examples(path, conventions, run)
+
+
+def _is_scenarios(path: str) -> bool:
+    root, _ = compose(read_file(*os.path.split(os.path.abspath(path))).data, path)
+    return isinstance(root, Mapping) and any(key.text == "scenarios" for key, _ in root.pairs)
+
+
+def _try_examples(path: str, conventions: Conventions, run: _Run) -> None:
+    """The examples of all rules in force. An entry that is broken has none that could be kept, so it fails here."""
+    policy, generation, problems = open_policies(path, conventions)
+    run.examples += sum(len(examples) for examples in policy.examples.values())
+    base = path if os.path.isdir(path) else os.path.dirname(path) or "."
+    for one in trial.prove(policy, generation, time.time(), read_file=files_of(base)):
+        expected, _, got = one.message.partition("; got: ")
+        name = str(one.entry) if one.entry is not None else ""
+        if got:
+            run.failures.append(
+                Failure(_at(path, one.place), name, "example", expected.removeprefix("expected: "), got)
+            )
+        else:
+            run.failures.append(Failure(_at(path, one.place), name, "example", "a case that can be tried", one.message))
+    for one in problems:
+        if one.severity is Severity.ERROR:
+            name = str(one.entry) if one.entry is not None else one.place.source
+            run.failures.append(Failure(_at(path, one.place), name, one.code, "a valid policy", one.message))
+
+
+def _at(path: str, place: Place) -> str:
+    base = path if os.path.isdir(path) else os.path.dirname(path)
+    return os.path.join(base, str(place))
+
+
+def _try_scenarios(path: str, run: _Run) -> None:
+    for failure in scenario_failures(path, run):
+        run.failures.append(failure)
+
+
+def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
+    """Everything in which a scenario file's promises are not kept. Raises NoPoliciesError."""
+    base, name = os.path.split(path)
+    base = base or "."
+    scenarios, problems = parse_scenarios(read_file(base, name))
+    for one in problems:
+        if one.severity is Severity.ERROR:
+            yield Failure(_at(path, one.place), name, one.code, "a valid scenario file", one.message)
+    opened: dict[tuple[PolicyText, Conventions], Opened] = {}
+    for scenario in scenarios:
+        key = (scenario.policy, scenario.conventions)
+        if key not in opened:
+            opened[key] = _open(scenario, base)
+        if run is not None:
+            run.scenarios += 1
+        place = _at(path, scenario.place)
+        try:
+            outcome = trial.run_scenario(scenario, opened[key][1], time.time(), files_of(base))
+        except trial.BadCaseError as error:
+            yield Failure(place, scenario.name, "given", "a case that can be tried", str(error))
+            continue
+        for found in trial.differences(scenario.expect, outcome):
+            yield Failure(place, scenario.name, found.what, found.expected, found.got)
+
+
+def _open(scenario: Scenario, base: str) -> Opened:
+    written, conventions = scenario.policy, scenario.conventions
+    before = _text(written.before, base, conventions)[0] if written.before else None
+    if written.text:
+        return open_sources((Source("policy.yaml", written.text.encode()),), files_of(base), conventions, (), before)
+    if before is not None:
+        raise NoPoliciesError(f"{scenario.place}: `before` goes with a policy that is written in the scenario file")
+    return open_policies(os.path.join(base, written.path), conventions)
+
+
+def _text(text: str, base: str, conventions: Conventions) -> Opened:
+    return open_sources((Source("policy.yaml", text.encode()),), files_of(base), conventions)

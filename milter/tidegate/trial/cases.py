@@ -1,0 +1,194 @@
+"""A case as a transaction, and a policy set in which the case's own lists stand in for the policy's.
+
+Promises: a case means the same in a rule's examples and in a scenario. Refuses a case that can't be carried out
+(BadCaseError): it has been written by a person, who has to hear of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tidegate import image
+from tidegate.conditions.members import normalise, normalise_grant
+from tidegate.model import (
+    Connection,
+    Conventions,
+    Envelope,
+    Index,
+    ListItem,
+    Loaded,
+    MemberList,
+    MemberListData,
+    Message,
+    PolicySet,
+    ReadFile,
+    Recipient,
+    Rule,
+    Transaction,
+)
+from tidegate.policy.examples import Case, CaseList
+from tidegate.policy.lists import guess_kind
+from tidegate.trial.messages import read_message
+
+_UNREADABLE = "it can't be read in this case"
+_OF_CONNECTION = ("client.", "helo", "tls", "daemon")
+_OF_MESSAGE = ("header", "subject", "from", "message.", "size")
+
+
+class BadCaseError(Exception):
+    """A case that can't be carried out; the text is for the person who wrote it."""
+
+
+def transaction_of(case: Case, conventions: Conventions, read_file: ReadFile | None = None) -> Transaction:
+    """The transaction that the case describes.
+
+    `read_file` reads the file of `message:` by the path written in the case. Addresses are given as Postfix would give
+    them. Raises BadCaseError where the message can't be read.
+    """
+    connection: list[tuple[str, str]] = []
+    envelope: list[tuple[str, str]] = []
+    message: list[tuple[str, str]] = []
+    for field in case.unreadable:
+        rows = envelope
+        if field.startswith(_OF_CONNECTION):
+            rows = connection
+        elif field.startswith(_OF_MESSAGE):
+            rows = message
+        rows.append((field, _UNREADABLE))
+    return Transaction(
+        Connection(
+            case.client,
+            case.client_name,
+            case.helo,
+            case.daemon,
+            case.tls,
+            case.tls_cipher,
+            case.local,
+            tuple(connection),
+        ),
+        Envelope(
+            case.sender,
+            tuple(Recipient(text, f"<{text}>") for text in case.recipients),
+            case.login,
+            case.auth_type,
+            tuple(envelope),
+        ),
+        replace(_message(case, read_file), unreadable=tuple(message)),
+        reference="trial",
+    )
+
+
+def _message(case: Case, read_file: ReadFile | None) -> Message:
+    if case.message:
+        if read_file is None:
+            raise BadCaseError("`message` can't be used here: there is no directory to read it from")
+        source = read_file(case.message)
+        if source.error:
+            raise BadCaseError(f"the message {case.message} can't be read: {source.error}")
+        found = read_message(source.data)
+    else:
+        headers = tuple((name, text.encode("utf-8", "surrogatepass")) for name, text in case.headers)
+        found = Message(headers, sum(len(name) + len(value) + 4 for name, value in headers) + 2)
+    return found if case.size is None else replace(found, size=case.size)
+
+
+def case_lists(lists: Iterable[CaseList], policies: PolicySet, conventions: Conventions) -> dict[str, MemberList]:
+    """A case's lists, normalised as the policy's are. Raises BadCaseError for an item that does not fit."""
+    made = [_list_data(one, policies, conventions) for one in lists]
+    if not made:
+        return {}
+    generation = image.Generation(image.build(Loaded(lists=tuple(made), conventions=conventions), 1))
+    found = {one.name: generation.list(one.name) for one in made}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _list_data(written: CaseList, policies: PolicySet, conventions: Conventions) -> MemberListData:
+    known = policies.list(written.name)
+    kind = known.kind if known is not None else guess_kind(written.name, None)
+    if kind is None:
+        raise BadCaseError(f"the policy has no list `{written.name}`")
+    if written.unavailable:
+        return MemberListData(written.name, kind, unavailable="unavailable in this case")
+    items = []
+    for text, values in written.items:
+        member = normalise(kind, text, conventions)
+        if isinstance(member, str):
+            raise BadCaseError(f"list `{written.name}`: {member}")
+        items.append(ListItem(member.key, tuple(_value(written.name, value, conventions) for value in values)))
+    return MemberListData(written.name, kind, tuple(items))
+
+
+def _value(name: str, text: str, conventions: Conventions) -> str:
+    """A map's value: `logins` holds what a login may use, others texts."""
+    if name != "logins":
+        return text.strip()
+    member = normalise_grant(text, conventions)
+    if isinstance(member, str):
+        raise BadCaseError(f"list `{name}`: {member}")
+    return member.key
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaid:
+    """A policy set with some rules and some lists of its own; the rest, and the patterns, are those of `base`.
+
+    Implements model.PolicySet. It has no index, since that was made from other lists: every rule is a candidate.
+    """
+
+    base: PolicySet
+    rules: tuple[Rule, ...]
+    lists: Mapping[str, MemberList]
+
+    @property
+    def number(self) -> int:
+        return self.base.number
+
+    @property
+    def digest(self) -> str:
+        return self.base.digest
+
+    @property
+    def conventions(self) -> Conventions:
+        return self.base.conventions
+
+    @property
+    def reads_body(self) -> bool:
+        return self.base.reads_body
+
+    @property
+    def index(self) -> Index:
+        return Index(unkeyed=tuple(number for number, rule in enumerate(self.rules) if not rule.per_recipient))
+
+    @property
+    def per_recipient(self) -> tuple[int, ...]:
+        return tuple(number for number, rule in enumerate(self.rules) if rule.per_recipient)
+
+    @property
+    def shadows(self) -> frozenset[int]:
+        shadows = self.base.shadows
+        names = {self.base.rule(number).id for number in shadows}
+        return frozenset(number for number, rule in enumerate(self.rules) if rule.id in names)
+
+    @property
+    def exempts(self) -> frozenset[int]:
+        return frozenset(number for number, rule in enumerate(self.rules) if rule.do.exempt is not None)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def rule(self, number: int) -> Rule:
+        """The rule of this number."""
+        return self.rules[number]
+
+    def list(self, name: str) -> MemberList | None:
+        """The case's list of this name, else the policy's."""
+        return self.lists.get(name) or self.base.list(name)
+
+    def matches(self, field: str, source: str, text: str) -> bool:
+        """As in `base`: the patterns are the same."""
+        return self.base.matches(field, source, text)
+
+    def pattern_rules(self, _field: str, _text: str) -> Iterable[int]:
+        """None: all rules are candidates anyway."""
+        return ()
