@@ -12,6 +12,10 @@ from typing import Any
 
 from tidegate.model import Changes, Transaction
 
+# Each changed header is a jump back in Postfix's queue file, of which cleanup follows a few hundred ("too many reverse
+# jump records"); then this message gets 451 whenever it comes. Deletions and additions cost none.
+_CHANGES = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -33,6 +37,8 @@ def plan(changes: Changes, transaction: Transaction) -> tuple[Operation, ...]:
         count = sum(key.lower() == name for key, _ in headers) if change.replace else 0
         values = list(change.values)
         keep = min(count, len(values))
+        if keep > _CHANGES:
+            keep = 0
         operations += [Operation("chgheader", (change.name, index, "")) for index in range(count, keep, -1)]
         operations += [Operation("chgheader", (change.name, index + 1, _safe(values[index]))) for index in range(keep)]
         operations += [Operation("addheader", (change.name, _safe(value))) for value in values[keep:]]
