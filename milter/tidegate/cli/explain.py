@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from tidegate.model import (
     Condition,
     Connection,
     Conventions,
+    Disposition,
     Envelope,
     Evidence,
     Never,
@@ -86,8 +88,8 @@ def explain(
         reference="explain",
     )
     now = time.time()
-    found = explain_message(transaction, generation, now)
     at_rcpt = _at_rcpt(transaction, generation, now)
+    found = _explain(transaction, generation, now, at_rcpt)
     if as_json:
         emit(document(found, at_rcpt))
     else:
@@ -102,6 +104,22 @@ def _at_rcpt(transaction: Transaction, policies: PolicySet, now: float) -> AtRcp
     early = Transaction(transaction.connection, transaction.envelope, None, reference=transaction.reference)
     pairs = [(one.address, judge_recipient(early, one, policies, now)) for one in transaction.envelope.recipients]
     return tuple((address, verdict) for address, verdict in pairs if verdict is not None)
+
+
+def _refused(at_rcpt: AtRcpt) -> set[str]:
+    return {address for address, verdict in at_rcpt if verdict.disposition >= Disposition.DEFER}
+
+
+def _explain(transaction: Transaction, policies: PolicySet, now: float, at_rcpt: AtRcpt) -> Explanation:
+    """Recipients that are refused at RCPT count only for the rules that refuse them."""
+    gone = _refused(at_rcpt)
+    whole = explain_message(transaction, policies, now)
+    stay = tuple(one for one in transaction.envelope.recipients if one.address not in gone)
+    if not gone or not stay:
+        return whole
+    left = explain_message(replace(transaction, envelope=replace(transaction.envelope, recipients=stay)), policies, now)
+    pairs = zip(whole.rules, left.rules, strict=True)
+    return Explanation(left.verdict, tuple(old if old.rule.per_recipient else new for old, new in pairs))
 
 
 def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
@@ -156,6 +174,8 @@ def _answer(evidence: Evidence) -> str:
     """What the field held, what hit, and why it could not be read."""
     if not isinstance(evidence.test, Test):
         return ""
+    if evidence.children:
+        return ", for each recipient:"
     reading = evidence.reading
     values = ", ".join(_shown(str(one)) for one in reading.values[:5]) + (", …" if len(reading.values) > 5 else "")
     parts = [f" = {values}" if values else " = (absent)" if reading.cause is None else ""]

@@ -132,6 +132,7 @@ def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
         if one.severity is Severity.ERROR:
             yield Failure(_at(path, one.place), name, one.code, "a valid scenario file", one.message)
     opened: dict[tuple[PolicyText, Conventions], Opened] = {}
+    failed: dict[tuple[PolicyText, Conventions], None] = {}
     for scenario in scenarios:
         key = (scenario.policy, scenario.conventions)
         if key not in opened:
@@ -145,7 +146,13 @@ def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
             yield Failure(place, scenario.name, "given", "a case that can be tried", str(error))
             continue
         for found in trial.differences(scenario.expect, outcome):
+            failed[key] = None
             yield Failure(place, scenario.name, found.what, found.expected, found.got)
+    # A scenario may be about a broken policy, so its problems are told only where they may be the reason.
+    for key in failed:
+        for one in opened[key][2]:
+            if one.severity is Severity.ERROR:
+                yield Failure(f"{path}: {one.place}", "policy", one.code, "a valid policy", one.message)
 
 
 def _open(scenario: Scenario, base: str) -> Opened:

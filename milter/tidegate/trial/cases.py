@@ -32,8 +32,8 @@ from tidegate.policy.lists import guess_kind
 from tidegate.trial.messages import read_message
 
 _UNREADABLE = "it can't be read in this case"
-_OF_CONNECTION = ("client.", "helo", "tls", "daemon")
-_OF_MESSAGE = ("header", "subject", "from", "message.", "size")
+_OF_CONNECTION = ("client.", "tls.", "daemon.")
+_OF_MESSAGE = ("header", "subject", "message.", "disclosed.")
 
 
 class BadCaseError(Exception):
@@ -183,7 +183,7 @@ class Overlaid:
 
     def list(self, name: str) -> MemberList | None:
         """The case's list of this name, else the policy's."""
-        return self.lists.get(name) or self.base.list(name)
+        return self.lists[name] if name in self.lists else self.base.list(name)
 
     def matches(self, field: str, source: str, text: str) -> bool:
         """As in `base`: the patterns are the same."""

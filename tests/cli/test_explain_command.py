@@ -1,0 +1,81 @@
+"""`tidegate explain` and `tidegate test`, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tidegate.cli import main
+
+POLICY = """version: 1
+lists:
+  suspended: {type: login, items: [mallory@example.com]}
+rules:
+  - id: suspended-account
+    when: {login: {in: suspended}}
+    do: {reject: {code: "550 5.7.1", text: suspended}}
+    examples: {match: [{login: LOGIN}]}
+  - {id: other, per_recipient: true, when: {rcpt.domain: evil.example}, do: {reject: {code: "550 5.7.1", text: other}}}
+...
+"""
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """A policy directory and a message beside it."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.yaml").write_text(POLICY.replace("LOGIN", "mallory@example.com"))
+    (tmp_path / "m.eml").write_bytes(b"Subject: hi\x1b[2J\r\n\r\nbody\r\n")
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Exit code and output."""
+    found = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    return found.exit_code, found.output
+
+
+def test_explain_names_each_test_and_the_verdict(policies: Path) -> None:
+    """The list entry that hit, a rule that is about one recipient, and what comes of it all."""
+    code, text = run(
+        "explain", str(policies / "m.eml"), "--policies", str(policies / "p"), "--login", "mallory@example.com",
+        "--rcpt", "a@example.net", "--rcpt", "b@evil.example",
+    )  # fmt: skip
+    assert 0 == code
+    assert "login in suspended = mallory@example.com  hit: mallory@example.com" in text
+    assert "at RCPT  b@evil.example: REJECT  by other  reply 550 5.7.1 other" in text
+    assert "verdict  REJECT  by suspended-account  reply 550 5.7.1 suspended" in text
+    assert "\x1b" not in text
+
+
+def test_explain_as_json(policies: Path) -> None:
+    """The same for programs."""
+    code, text = run(
+        "explain", str(policies / "m.eml"), "--policies", str(policies / "p"), "--login", "a@example.com",
+        "--rcpt", "a@example.net", "--json",
+    )  # fmt: skip
+    assert 0 == code
+    document = json.loads(text)
+    assert "accept" == document["verdict"]["disposition"]
+    assert ["no", "no"] == [rule["truth"] for rule in document["rules"]]
+
+
+def test_test_counts_what_is_kept(policies: Path) -> None:
+    """Exit 0 where every example comes out."""
+    assert (0, "1 examples, 0 scenarios: 0 failures\n") == run("test", str(policies / "p"))
+
+
+def test_test_names_place_expected_and_got(policies: Path) -> None:
+    """Exit 1 and a line for each failure."""
+    (policies / "p" / "a.yaml").write_text(POLICY.replace("LOGIN", "alice@example.com"))
+    code, text = run("test", str(policies / "p"))
+    assert 1 == code
+    assert f"{policies}/p/a.yaml:8:24: rule suspended-account: example: expected it matches; got it does not" in text
+
+
+def test_test_without_a_directory_is_a_usage_error(tmp_path: Path) -> None:
+    """Exit 2."""
+    assert 2 == run("test", str(tmp_path / "none"))[0]
