@@ -36,7 +36,7 @@ def measure(server: servers.Server, messages: int) -> list[Through]:
     endpoint = "{ %s, default_action=tempfail }" % server.spec  # noqa: UP031 - Postfix's braces
     services = [Service([], submission=False), Service([endpoint], submission=False)]
     rows = []
-    with Postfix(9, services, settings={"default_transport": "discard", "relay_transport": "discard"}) as postfix:
+    with Postfix(9, services, settings={"default_transport": "discard", "relay_transport": "discard"}):
         for name, service in (("without", services[0]), ("with", services[1]), ("without", services[0])):
             before, start = server.cpu(), time.monotonic()
             command = ["smtp-source", "-s", str(_SESSIONS), "-m", str(messages), "-l", "4096"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from dataclasses import dataclass
 
 import milter
@@ -61,10 +62,13 @@ def _listening() -> list[int]:
     """All descriptors of this process that are listening sockets."""
     found = []
     for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
         try:
-            with socket.socket(fileno=os.dup(int(name))) as probe:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue  # a copy of it would stay open, and keep a lock
+            with socket.socket(fileno=os.dup(descriptor)) as probe:
                 if probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    found.append(int(name))
+                    found.append(descriptor)
         except OSError:
-            continue  # not a socket, or the descriptor of the listing itself
+            continue  # the descriptor of the listing itself, gone by now
     return found

@@ -9,17 +9,20 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tidegate import image, live
 from tidegate.alerts import problem
+from tidegate.loader import proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
 from tidegate.loader.report import Report, encode
 from tidegate.model import Conventions, EntryState, Loaded, Place, Problem, Severity, Source
-from tidegate.policy.load import load as load_policies
+from tidegate.policy.load import LoadedPolicy, load_policy
 
+_KILLER = "reading it killed the loader"
 _GONE = "(entries that are gone)"
 
 
@@ -68,14 +71,23 @@ def work(child: Confined, request: Request) -> None:
         text = f"there is no policy file in {request.policies}: all mail is accepted"
         problems = (*problems, problem("no-policy", text, Place(".", 0, 0)))
     lists = _ListFiles(request.policies)
-    loaded = _load(child, request, _without(sources, request.skip), lists, accepted)
-    gone = () if request.confirmed else live.vanished(loaded, accepted)
+    kept = _without(sources, request.skip)
+    policy = _load(child, request, kept, lists, accepted)
+    gone = () if request.confirmed else live.vanished(policy.loaded, accepted)
     if gone:
         problems = (*problems, live.mass_vanish(gone))
         keep = Source(_GONE, error="more than half of all entries are gone at once")
-        loaded = _load(child, request, (*_without(sources, request.skip), keep), lists, accepted)
+        kept = (*kept, keep)
+        policy = _load(child, request, kept, lists, accepted)
     child.progress("the image")
-    data = image.build(loaded, request.number)
+    data = image.build(policy.loaded, request.number)
+    proven = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
+    if proven.skip:
+        problems = (*problems, *proven.problems)
+        policy = _load(child, request, kept, lists, accepted, proven.skip)
+        child.progress("the image")
+        data = image.build(policy.loaded, request.number)
+    loaded = policy.loaded
     digest = _prove(data, child)
     child.progress("the record of accepted entries")
     problems = (*problems, *_record(request.state, loaded, sources, accepted))
@@ -121,25 +133,27 @@ def _all_unread(sources: tuple[Source, ...]) -> str:
 
 
 def _load(
-    child: Confined, request: Request, sources: tuple[Source, ...], lists: _ListFiles, accepted: live.Accepted
-) -> Loaded:
-    return load_policies(
+    child: Confined,
+    request: Request,
+    sources: tuple[Source, ...],
+    lists: _ListFiles,
+    accepted: live.Accepted,
+    failed: Mapping[str, str] = MappingProxyType({}),
+) -> LoadedPolicy:
+    return load_policy(
         sources,
         lists,
         request.conventions,
         time.time(),
         accepted=accepted.texts,
         progress=child.progress,
-        skip=request.skip,
+        skip={**dict.fromkeys(request.skip, _KILLER), **failed},
     )
 
 
 def _without(sources: tuple[Source, ...], skip: frozenset[str]) -> tuple[Source, ...]:
     """A whole file that killed the loader is unreadable: what it held before stays in force."""
-    return tuple(
-        replace(source, data=b"", error="reading it killed the loader") if source.name in skip else source
-        for source in sources
-    )
+    return tuple(replace(source, data=b"", error=_KILLER) if source.name in skip else source for source in sources)
 
 
 def _prove(data: bytes, child: Confined) -> str:

@@ -6,7 +6,7 @@ else nothing. What a rule or a list becomes then is its own page's (policy/doubt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -46,7 +46,7 @@ class Desk:
     names: Names
     accepted: Mapping[EntryKey, str]
     progress: Callable[[str], None]
-    skip: Collection[str]  # progress names that killed an earlier loader
+    skip: Mapping[str, str]  # progress names of what is not to be read, and why
     why_absent: str = ""  # why an entry that stands nowhere is not gone
     problems: list[Problem] = field(default_factory=list)
     entries: dict[EntryKey, Entry] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Desk:
             name = f"{place.source}: {key}"
             self.progress(name)
             if name in self.skip:
-                reason = "reading it killed the loader"
+                reason = self.skip[name]
             else:
                 value = _try(texts[0], build, findings)
         if findings.broken:

@@ -40,6 +40,7 @@ from tidegate.policy.read import read_file as read_policy
 from tidegate.policy.rules import RuleParts, build_rule
 
 Texts = dict[str, list[EntryText]]
+_KILLER = "reading it killed the loader"
 _NAMED = 5
 """Dependants that a message names."""
 
@@ -82,9 +83,11 @@ def load_policy(
 
     `read_file` reads a list file by the path that the policy names; `now` is POSIX seconds. `accepted` holds the last
     valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
-    entry, so that a death of this process names its culprit; what is named in `skip` is not read again.
+    entry, so that a death of this process names its culprit; what is named in `skip` is not read again (a mapping says why, else it
+    killed the loader).
     """
-    desk = Desk(Names(conventions, now), accepted or {}, progress, skip)
+    reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
+    desk = Desk(Names(conventions, now), accepted or {}, progress, reasons)
     listed = _Listed(read_file)
     texts = _read(sources, desk)
     lists = _Lists(desk, texts[EntryKind.LIST], listed)

@@ -2,7 +2,7 @@
 
 Promises: never raises and never recurses, whatever the bytes; every node knows line and column. It works on libyaml's
 events, because libyaml's own composer dies of deep nesting (SIGSEGV), expands aliases without a limit and takes the
-last of two equal keys. Refuses anchors, aliases, tags, keys that aren't scalars: each is a Problem, all of them at once.
+last of two equal keys. Refuses anchors, aliases, tags, keys that are no scalars: each is a Problem, all at once.
 """
 
 from __future__ import annotations
