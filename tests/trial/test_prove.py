@@ -107,9 +107,8 @@ def test_a_difference_names_what_was_expected_and_what_came() -> None:
         "version: 1\npolicy: .\nscenarios:\n  - name: n\n    given: {login: mallory@example.com}\n"
         "    expect: {disposition: accept, matched: []}\n"
     )
-    policy = load_text(
-        f"version: 1\n{LISTS}rules:\n{rule('{login: {in: suspended}}', '{match: [{login: mallory@example.com}]}')}\n...\n"
-    )
+    examples = "{match: [{login: mallory@example.com}]}"
+    policy = load_text(f"version: 1\n{LISTS}rules:\n{rule('{login: {in: suspended}}', examples)}\n...\n")
     outcome = trial.run_scenario(written, image.Generation(image.build(policy.loaded, 1)), NOW)
     assert ("r",) == outcome.rules(Truth.YES)
     assert [

@@ -6,5 +6,6 @@ Refuses: to run in the supervisor's own process, and to touch anything but the r
     confine   a forked child with limits on memory, CPU and time, its progress, and its death
     sources   the policy directory as bytes and digests
     report    what a load came to, as JSON between the child and the supervisor
+    proof     the examples of what changed
     child     the load itself
 """

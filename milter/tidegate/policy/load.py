@@ -83,8 +83,8 @@ def load_policy(
 
     `read_file` reads a list file by the path that the policy names; `now` is POSIX seconds. `accepted` holds the last
     valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
-    entry, so that a death of this process names its culprit; what is named in `skip` is not read again (a mapping says why, else it
-    killed the loader).
+    entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
+    mapping says why, otherwise it killed the loader.
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
     desk = Desk(Names(conventions, now), accepted or {}, progress, reasons)

@@ -12,7 +12,7 @@ arguments), and a second opinion on what a rule means.
 from __future__ import annotations
 
 from tidegate.trial.cases import BadCaseError, transaction_of
-from tidegate.trial.examples import prove
+from tidegate.trial.examples import progress_name, prove
 from tidegate.trial.messages import read_message
 from tidegate.trial.scenarios import Difference, Outcome, differences, run_scenario
 
@@ -21,6 +21,7 @@ __all__ = [
     "Difference",
     "Outcome",
     "differences",
+    "progress_name",
     "prove",
     "read_message",
     "run_scenario",

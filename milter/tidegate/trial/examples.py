@@ -8,7 +8,7 @@ mismatch, so it fails either way.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from tidegate.conditions.facts import Facts
@@ -22,29 +22,44 @@ from tidegate.trial.cases import BadCaseError, Overlaid, case_lists, transaction
 _WORDS = {Truth.YES: "it matches", Truth.NO: "it does not match", Truth.UNKNOWN: "it can't be known"}
 
 
+def _no_progress(_name: str) -> None:
+    return None
+
+
 def prove(
     policy: LoadedPolicy,
     policies: PolicySet,
     now: float,
     only: Collection[str] | None = None,
     read_file: ReadFile | None = None,
+    *,
+    doubts: bool = True,
+    progress: Callable[[str], None] = _no_progress,
 ) -> tuple[Problem, ...]:
     """The examples that fail, in the order of the rules.
 
     `policies` is the generation made of `policy`; `now` is POSIX seconds, for cases without a time of their own; `only`
-    are the ids of the rules to prove, all by default; `read_file` reads the messages that cases name.
+    are the ids of the rules to prove, all by default; `read_file` reads the messages that
+    cases name. `doubts` False: an UNKNOWN answer is no failure. `progress` is called with the entry's progress name
+    (policy/load.py) before its examples.
     """
-    return tuple(
-        failure
-        for rule in policy.loaded.rules
-        if only is None or rule.id in only
-        for example in policy.examples.get(rule.id, ())
-        for failure in _fails(rule, example, policies, now, read_file)
-    )
+    failures: list[Problem] = []
+    for rule in policy.loaded.rules:
+        examples = policy.examples.get(rule.id, ()) if only is None or rule.id in only else ()
+        if examples:
+            progress(progress_name(rule))
+        for example in examples:
+            failures += _fails(rule, example, policies, now, read_file, doubts)
+    return tuple(failures)
+
+
+def progress_name(rule: Rule) -> str:
+    """How the rule is named in `progress` and `skip` of policy/load.py."""
+    return f"{rule.place.source}: {EntryKey(EntryKind.RULE, rule.id)}"
 
 
 def _fails(
-    rule: Rule, example: Example, policies: PolicySet, now: float, read_file: ReadFile | None
+    rule: Rule, example: Example, policies: PolicySet, now: float, read_file: ReadFile | None, doubts: bool
 ) -> Iterator[Problem]:
     expected = Truth.YES if example.expect_match else Truth.NO
     key = EntryKey(EntryKind.RULE, rule.id)
@@ -53,7 +68,7 @@ def _fails(
     except BadCaseError as error:
         yield problem("example-failed", str(error), example.place, entry=key)
         return
-    if found.truth is expected:
+    if found.truth is expected or (found.truth is Truth.UNKNOWN and not doubts):
         return
     why = found.cause.text if found.cause is not None else found.why_not
     got = _WORDS[found.truth] + (f" ({why})" if why else "")
