@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.harness.client import Client, Reply, a_message
-from tests.e2e.harness.daemon import Daemon, descendants
+from tests.e2e.harness.daemon import Daemon
 from tests.e2e.harness.postfix import until
 from tests.e2e.harness.site import ALICE, BOB, OpenSite, Site
 from tests.e2e.harness.texts import SITE
@@ -115,10 +115,7 @@ def test_one_worker_killed_spares_the_other(site: Site) -> None:
 
 def test_daemon_stopped(site: Site) -> None:
     """SIGSTOP of every process: Postfix's timeout makes it a 451, and SIGCONT serves on."""
-    assert site.daemon.process is not None
-    family = [site.daemon.process.pid, *descendants(site.daemon.process.pid)]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
+    family = site.daemon.freeze()
     try:
         refusal = site.send("while stopped").final
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tests.e2e.harness.postfix import until
@@ -13,6 +15,18 @@ from tests.e2e.harness.texts import SITE, on_subject, refuse, rules
 def site(open_site: OpenSite) -> Site:
     """One site for all of this module."""
     return open_site({"10-site.yaml": SITE, "20.yaml": rules(on_subject("stop-me", refuse()))})
+
+
+def served_until_gone(site: Site, daemon: subprocess.Popen[bytes]) -> set[int]:
+    """Send until that daemon has left; the codes of all messages."""
+    codes: set[int] = set()
+
+    def gone() -> bool:
+        codes.add(site.send("meanwhile").final.code)
+        return daemon.poll() is not None
+
+    until(gone, "the first daemon leaves", 60.0)
+    return codes
 
 
 def test_same_settings(site: Site) -> None:
@@ -27,17 +41,15 @@ def test_same_settings(site: Site) -> None:
 
 
 def test_same_socket_other_state(site: Site) -> None:
-    """Another state directory does not help: the socket has its lock too."""
-    first = site.daemon.process
-    other = site.daemon.root / "other"
+    """With a state directory of its own the second one takes the socket over; no message is refused meanwhile."""
+    first, other = site.daemon.process, site.daemon.root / "other"
+    assert first is not None
     other.mkdir()
     site.daemon.configure(state=other)
-    second = site.daemon.start(wait=False)
-    try:
-        assert 75 == second.wait(15)
-    finally:
-        site.daemon.process = first
-        site.daemon.configure(state=site.daemon.state)
+    site.daemon.start(wait=False)
+    assert {250} == served_until_gone(site, first)
+    assert 0 == first.returncode
+    site.daemon.state = other
     assert 550 == site.send("stop-me two of us").final.code
 
 
@@ -45,14 +57,7 @@ def test_takeover(site: Site) -> None:
     """`--takeover`: the second one serves, the first drains and leaves with 0; no message is refused meanwhile."""
     first = site.daemon.process
     assert first is not None
-    codes: set[int] = set()
     site.daemon.start("--takeover")
-
-    def gone() -> bool:
-        codes.add(site.send("during").final.code)
-        return first.poll() is not None
-
-    until(gone, "the first leaves", 60.0)
-    assert {250} == codes
+    assert {250} == served_until_gone(site, first)
     assert 0 == first.returncode
     assert 550 == site.send("stop-me afterwards").final.code

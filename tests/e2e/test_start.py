@@ -76,9 +76,9 @@ def huge(folder: Path) -> None:
 
 
 def many(folder: Path) -> None:
-    """5,000 files."""
-    for number in range(5_000):
-        (folder / f"{number:05}.yaml").write_text("version: 1\nrules: []\n...\n")
+    """As many files as are read, and some more."""
+    for number in range(5_100):
+        (folder / f"A{number:05}.yaml").write_text("version: 1\nrules: []\n...\n")
 
 
 def odd_entries(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_it_starts_with(gate: tuple[Daemon, Postfix, Sink], spoil: Callable[[Pat
     try:
         daemon.wait_until_serving(WITHIN)
         assert answer(postfix, f"start {spoil.__name__}") in (250, 451)
-        assert daemon.alerts() or spoil is many, "something is wrong here, and no alert says so"
+        assert daemon.alerts(), "something is wrong here, and no alert says so"
     finally:
         assert 0 == daemon.stop()
 

@@ -75,8 +75,8 @@ class Supervisor:
         self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
         self._handover = Handover(self._workers)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
-        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_child)
-        self._loads = Loads(self._request, self._loaded, self._prepare_child)
+        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_reader)
+        self._loads = Loads(self._request, self._loaded, self._prepare_reader)
         self._wakeup = self._listen_to_signals()
         self._server: Server | None = None
         self._open_control()
@@ -284,6 +284,11 @@ class Supervisor:
             self._booted.place.close_in_child()
         self._workers.close_in_child(keep)
         self._clerk.close_in_child(keep)
+
+    def _prepare_reader(self) -> None:
+        """A reader may outlive us by a minute: it must not keep a socket open on which nobody accepts."""
+        self._prepare_child()
+        self._booted.listener.close_in_child()
 
     def _work(self, child: Child, channel: Channel) -> None:
         self._prepare_child(channel)

@@ -139,13 +139,22 @@ class Daemon:
     def kill(self) -> None:
         """SIGKILL for the supervisor and all that it forked, at once: a crash, or the out-of-memory killer."""
         assert self.process is not None
-        family = [self.process.pid, *descendants(self.process.pid)]
-        for pid in family:
-            os.kill(pid, signal.SIGSTOP)  # nobody may notice that a neighbour died, and act on it
+        family = self.freeze()
         for pid in family:
             os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         until(lambda: not any(alive(pid) for pid in family), "all processes are gone")
+
+    def freeze(self) -> list[int]:
+        """SIGSTOP for all of its processes, parents first, so that none forks or acts meanwhile; their ids."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGSTOP)
+        family = [self.process.pid]
+        while fresh := [pid for pid in descendants(self.process.pid) if pid not in family]:
+            for pid in filter(alive, fresh):
+                os.kill(pid, signal.SIGSTOP)
+            family += fresh
+        return [pid for pid in family if alive(pid)]
 
     def remove(self) -> None:
         """End it and delete all that it had; harmless when done twice."""
