@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ rules:
     do: {{{action}: {{code: "550 5.7.1", text: "The spring campaign is over ({{ref}})"}}}}
 ...
 """
+DESCRIPTIONS = dict(
+    re.findall(
+        r"- id: (\S+)\n +description: (.+)\n",
+        "".join([_LIVE, *(path.read_text() for path in sorted(POLICIES.glob("*.yaml")))]),
+    )
+)
 
 
 def say(text: str) -> None:
@@ -66,9 +72,11 @@ class Demo:
 
     def _reason(self, outcome: Outcome) -> str:
         """Out of the decision log: what ruled, on what, and what would have."""
-        reference = re.search(r"\(([A-Z0-9]{10,})\)", self._reply(outcome))
-        key = outcome.queue_id or (reference[1] if reference else "")
-        return reason(self.site.daemon.decision(key)) if key else ""
+        keys = re.findall(r"\(([A-Z0-9]{10,})\)", self._reply(outcome))
+        if outcome.queue_id:
+            keys.append(outcome.queue_id)
+        lines = [self.site.daemon.decision(key) for key in keys]
+        return "; ".join(reason(line, DESCRIPTIONS) for line in lines) or "nobody decided: Postfix's own reply"
 
     def _arrived(self, outcome: Outcome, mark: str, promised: tuple[str, str, str]) -> str:
         """What the next hop has, or where else the message is."""
@@ -91,7 +99,7 @@ class Demo:
 
     def verdicts(self) -> Iterator[Row]:
         """One message for each disposition."""
-        yield self.letter("alice writes to bob", (QUEUED, "", "^to bob@example.net$"))
+        yield self.letter("alice writes to bob", (QUEUED, "^no rule$", "^to bob@example.net$"))
         blocked = r"^550 5\.7\.1 Sending is blocked for this account, call the helpdesk \(\w+\)$"
         yield self.letter(
             "mallory, whose account is suspended",
@@ -115,7 +123,9 @@ class Demo:
         )
         refused = rf"^550 5\.7\.1 We don't write to this company \(\w+\) / {QUEUED[1:]}"
         yield self.letter(
-            "to bob, and to a competitor", (refused, "", "^to bob@example.net$"), to=[BOB, "sales@competitor.example"]
+            "to bob, and to a competitor",
+            (refused, "^competitor: .*; no rule$", "^to bob@example.net$"),
+            to=[BOB, "sales@competitor.example"],
         )
 
     def edits(self) -> Iterator[Row]:
@@ -149,7 +159,9 @@ class Demo:
     def broken(self) -> Iterator[Row]:
         """The broken entry that was there from the start."""
         yield self.alert("(the policy directory holds a broken entry)", r"50-broken\.yaml:7:12: .*subjekt", "lottery")
-        yield self.letter("what the broken rule meant to stop", (QUEUED, "", "^to bob"), subject="You won the lottery")
+        yield self.letter(
+            "what the broken rule meant to stop", (QUEUED, "^no rule$", "^to bob"), subject="You won the lottery"
+        )
         answers = r"^550 5\.7\.1 Reply-To may not point to a free mailer \(\w+\)$"
         yield self.letter(
             "what its neighbour in that file stops",
@@ -168,16 +180,16 @@ class Demo:
         say("kill -9 for the daemon and all its processes")
         self.site.daemon.kill()
         away = r"^451 4\.7\.1 Service unavailable - try again later$"
-        yield self.letter("alice to bob, the daemon killed (-9)", (away, "", "^nothing$"))
+        yield self.letter("alice to bob, the daemon killed (-9)", (away, "^nobody decided", "^nothing$"))
         say("starting it again")
         self.site.daemon.start()
-        yield self.letter("alice to bob, the daemon is back", (QUEUED, "", "^to bob"))
+        yield self.letter("alice to bob, the daemon is back", (QUEUED, "^no rule$", "^to bob"))
         blocked = r"^550 5\.7\.1 Sending is blocked"
         yield self.letter("mallory again", (blocked, "^suspended-account", "^nothing$"), login="mallory@example.com")
 
     def live(self) -> Iterator[Row]:
         """Files are edited while it runs; nobody restarts or signals anything."""
-        yield self.letter("X-Campaign: spring, no rule yet", (QUEUED, "", "^to bob"), x_campaign="spring")
+        yield self.letter("X-Campaign: spring, no rule yet", (QUEUED, "^no rule$", "^to bob"), x_campaign="spring")
         say("saving 60-live.yaml; the daemon sees it by itself")
         number = self.site.daemon.generation
         self.site.daemon.policy("60-live.yaml", _LIVE.format(action="reject"))
@@ -194,19 +206,18 @@ class Demo:
         number = self.site.daemon.generation
         (self.site.daemon.policies / "60-live.yaml").unlink()
         self.site.daemon.wait_for_generation(number + 1)
-        yield self.letter("the same, 60-live.yaml deleted", (QUEUED, "", "^to bob"), x_campaign="spring")
+        yield self.letter("the same, 60-live.yaml deleted", (QUEUED, "^no rule$", "^to bob"), x_campaign="spring")
 
 
-def reason(line: dict[str, Any]) -> str:
-    """One decision line as a person would say it."""
-    parts = []
-    if line.get("rule"):
-        parts.append(str(line["rule"]))
-    elif line.get("rules"):
-        parts.append(", ".join(line["rules"]))
+def reason(line: dict[str, Any], descriptions: Mapping[str, str]) -> str:
+    """One decision line as a person would say it: which rule, and what that rule is for."""
+    names = [line["rule"]] if line.get("rule") else line.get("rules", [])
+    parts = [f"{name}: {descriptions.get(name, '')}" for name in names] or ["no rule"]
     if line.get("would"):
-        parts.append(f"would {line['would']}: {', '.join(line.get('would_rules', []))}")
-    return "; ".join(parts)
+        parts = [f"would {line['would']}: {', '.join(line.get('would_rules', []))}"]
+    if line.get("stage") == "rcpt":
+        parts.append(f"(for {line['rcpt']})")
+    return " ".join(parts)
 
 
 def arrival_text(arrival: Arrival) -> str:

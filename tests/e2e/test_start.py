@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.harness.client import a_message
 from tests.e2e.harness.daemon import Daemon
-from tests.e2e.harness.postfix import Postfix, Service
+from tests.e2e.harness.postfix import Postfix, Service, until
 from tests.e2e.harness.sink import Sink
 from tests.e2e.harness.site import ALICE, BOB
 from tests.e2e.harness.texts import SITE, on_subject, refuse, rules
@@ -145,7 +145,7 @@ def test_it_starts_with(gate: tuple[Daemon, Postfix, Sink], spoil: Callable[[Pat
     try:
         daemon.wait_until_serving(WITHIN)
         assert answer(postfix, f"start {spoil.__name__}") in (250, 451)
-        assert daemon.alerts(), "something is wrong here, and no alert says so"
+        until(daemon.alerts, "an alert says that something is wrong here", 60.0)
     finally:
         assert 0 == daemon.stop()
 
