@@ -18,7 +18,7 @@ from tidegate.model import Place, Problem, Severity, Source
 
 FILE_LIMIT = 32 << 20  # bytes of one policy file
 LIST_LIMIT = 256 << 20  # bytes of one list file
-FILES_LIMIT = 20_000
+FILES_LIMIT = 5_000
 _DIRECTORY = "it is a directory"
 _IGNORED = "ignored"
 _RACY = 2.0  # seconds: a file changed so recently may change again within one tick of its time stamp
