@@ -72,11 +72,13 @@ class Demo:
 
     def _reason(self, outcome: Outcome) -> str:
         """Out of the decision log: what ruled, on what, and what would have."""
-        keys = re.findall(r"\(([A-Z0-9]{10,})\)", self._reply(outcome))
-        if outcome.queue_id:
-            keys.append(outcome.queue_id)
-        lines = [self.site.daemon.decision(key) for key in keys]
-        return "; ".join(reason(line, DESCRIPTIONS) for line in lines) or "nobody decided: Postfix's own reply"
+        shown = re.search(r"\(([A-Z0-9]{10,})\)", str(outcome.final))
+        key = outcome.queue_id or (shown[1] if shown else "")
+        if not key:
+            return "nobody decided: Postfix's own reply"
+        reference = self.site.daemon.decision(key)["ref"]  # a refused recipient's line has the same one
+        lines = [line for line in self.site.daemon.lines("decision") if line["ref"] == reference]
+        return "; ".join(reason(line, DESCRIPTIONS) for line in sorted(lines, key=lambda line: line["timestamp"]))
 
     def _arrived(self, outcome: Outcome, mark: str, promised: tuple[str, str, str]) -> str:
         """What the next hop has, or where else the message is."""
