@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.daemon import ACCEPT_ALL, Daemon, Session, answer, reject_all, until
+from tests.builders.daemon import ACCEPT_ALL, ROOT, Daemon, Session, answer, reject_all, until
 
 
 @pytest.fixture
@@ -381,7 +381,9 @@ def test_metrics_count_over_worker_restarts(folder: Path) -> None:
 @pytest.mark.parametrize("way", ["dropped", "nobody"])
 def test_it_runs_as_an_unprivileged_account(folder: Path, way: str) -> None:
     """Root that drops by `user:`, and a start as nobody: both serve, reload, lose a worker, and clean up."""
-    prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if way == "nobody" else []
+    code = shutil.copytree(ROOT / "milter", folder / "code")  # this checkout may lie where only root can read
+    become = ["env", f"PYTHONPATH={code}", "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    prefix = become if way == "nobody" else []
     with Daemon(
         folder, prefix=prefix, **({"user": "nobody", "group": "nogroup"} if way == "dropped" else {})
     ) as daemon:

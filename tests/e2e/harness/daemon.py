@@ -143,7 +143,8 @@ class Daemon:
         for pid in family:
             os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
-        until(lambda: not any(alive(pid) for pid in family), "all processes are gone")
+        # A killed process is a zombie while its last threads, and with them the socket, are still there.
+        until(lambda: not any(alive(pid) for pid in family) and not self.accepts, "all processes are gone")
 
     def freeze(self) -> list[int]:
         """SIGSTOP for all of its processes, parents first, so that none forks or acts meanwhile; their ids."""

@@ -175,7 +175,7 @@ class Postfix:
         if self._accounts:
             shutil.chown(store, "root", "postfix")
             store.chmod(0o640)
-        # Debian's Postfix reads no other place: cyrus_sasl_config_path is ignored.
+        # Debian 12's Postfix reads no other place; Debian 13's reads what cyrus_sasl_config_path says.
         (self.etc / "sasl" / "smtpd.conf").write_text(_SASL.format(path=store))
 
     def remove(self) -> None:
@@ -293,6 +293,7 @@ def _main(root: Path, next_hop: int) -> dict[str, str]:
         "smtpd_tls_security_level": "none",
         "smtpd_sasl_type": "cyrus",
         "smtpd_sasl_path": "smtpd",
+        "cyrus_sasl_config_path": f"{root}/etc/sasl",
         "smtpd_sasl_local_domain": "example.com",
         "in_flow_delay": "0",
         "queue_run_delay": "3s",
