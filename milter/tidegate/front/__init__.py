@@ -1,6 +1,7 @@
 """The milter side: gather, ask, reply. The only room that imports pymilter's `milter`.
 
-callbacks   libmilter's events, each inside the one guard
+callbacks   libmilter's events: gather, and at end of message ask
+guard       what every callback runs inside, and what it may answer
 session     what is known of one connection and its message
 answer      verdicts to replies and return codes
 edits       changes to the calls that Postfix executes

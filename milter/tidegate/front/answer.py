@@ -1,7 +1,7 @@
 """Verdicts to what libmilter is told: the reply, the edits, and a return code of the same class.
 
 Promises: code, enhanced code and return code are of one class; a fault of ours is one `451 4.3.0`; DISCARD only where a
-verdict says so; ACCEPT never before end of message.
+verdict says so; ACCEPT never before end of message. The decision line says what libmilter was told, so it comes last.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from tidegate.model import Changes, Disposition, Reply, Transaction, Truth, Verd
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision
 
+CONTINUE, REJECT, DISCARD, ACCEPT, TEMPFAIL, NOREPLY = 0, 1, 2, 3, 4, 7  # mfapi.h, SMFIS_*
+
 MAX_OPERATIONS = 1000
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
+_REFUSALS = {Disposition.REJECT: REJECT, Disposition.DEFER: TEMPFAIL}
 
 
 def set_reply(ctx: Any, reply: Reply) -> None:
@@ -29,34 +32,69 @@ def set_reply(ctx: Any, reply: Reply) -> None:
 
 
 def fault(ctx: Any, desk: Desk, session: Session, kind: ErrorKind, why: str, queue_id: str = "") -> int:
-    """Our own deferral at end of message, counted and logged before it is given."""
+    """Our own deferral at end of message, counted and logged before it is given.
+
+    Where libmilter refuses even its text the answer is TEMPFAIL alone, and the text is Postfix's own.
+    """
     reply = temporary(session.reference or desk.reference())
+    try:
+        set_reply(ctx, reply)
+    except milter.error:
+        desk.tally.error(ErrorKind.ANSWER)
     desk.tally.error(kind)
-    transaction = session.transaction(queue_id)
-    desk.decide(
-        Decision("eom", transaction, None, str(reply), time.time(), _spent(session), "fault", why), at_once=True
-    )
+    _log(desk, session, "eom", session.transaction(queue_id), None, reply, "fault", fault=why)
+    return TEMPFAIL
+
+
+def reconnect(ctx: Any, desk: Desk, session: Session, text: str) -> int:
+    """421 at MAIL: Postfix closes the SMTP connection, and the client comes back to a worker that can serve it."""
+    reply = Reply(421, "4.3.2", text)
+    transaction = session.transaction("", with_message=False)
+    desk.left(session)
     set_reply(ctx, reply)
-    return int(milter.TEMPFAIL)
-
-
-def _spent(session: Session) -> float:
-    return (time.monotonic() - session.started) * 1000 if session.started else 0.0
+    _log(desk, session, "mail", transaction, None, reply, "reconnect")
+    return TEMPFAIL
 
 
 def refuse_recipient(ctx: Any, desk: Desk, session: Session, verdict: Verdict, recipient: str) -> int:
     """A RCPT refused or deferred by a per_recipient rule, alone."""
-    reply = verdict.reply or temporary(session.reference)
+    code, reply = _refusal(verdict, session.reference)
+    set_reply(ctx, reply)
     transaction = session.transaction("", with_message=False)
+    _log(desk, session, "rcpt", transaction, verdict, reply, _NAMES[verdict.disposition], recipient=recipient)
     count(desk, verdict)
     desk.tally.event(Event.RECIPIENTS_REFUSED)
-    name = _NAMES[verdict.disposition]
-    desk.decide(
-        Decision("rcpt", transaction, verdict, str(reply), time.time(), _spent(session), name, recipient=recipient),
-        at_once=True,
-    )
-    set_reply(ctx, reply)
-    return int(milter.REJECT if verdict.disposition is Disposition.REJECT else milter.TEMPFAIL)
+    return code
+
+
+def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: Transaction) -> int:
+    """The verdict on the message: do it, log it, and return libmilter's code for it.
+
+    Raises whatever libmilter raises over an edit; the guard makes that a deferral, with which Postfix drops the edits.
+    """
+    operations = plan(verdict.changes, transaction) if verdict.changes else ()
+    if len(operations) > MAX_OPERATIONS:
+        # Postfix's cleanup(8) loses the session over ten thousand edits; a person has to look at such a message.
+        reason = f"{len(operations)} edits would be needed, more than {MAX_OPERATIONS}"
+        verdict, operations = replace(verdict, disposition=Disposition.HOLD, reason=reason, changes=Changes()), ()
+    disposition = verdict.disposition
+    reply: Reply | None = None
+    code = CONTINUE
+    if disposition in _REFUSALS:
+        code, reply = _refusal(verdict, session.reference)
+        set_reply(ctx, reply)
+    elif disposition is Disposition.DISCARD:
+        code = DISCARD
+    else:
+        if operations:
+            execute(ctx, operations)
+            desk.tally.event(Event.EDITED)
+        if disposition is Disposition.HOLD:
+            ctx.quarantine(verdict.reason or f"held by {verdict.rule}")
+    _log(desk, session, "eom", transaction, verdict, reply, _NAMES[disposition])
+    count(desk, verdict)
+    desk.tally.seconds(session.milliseconds / 1000)
+    return code
 
 
 def count(desk: Desk, verdict: Verdict) -> None:
@@ -70,37 +108,26 @@ def count(desk: Desk, verdict: Verdict) -> None:
         tally.event(Event.UNCERTAIN)
 
 
-def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: Transaction) -> int:
-    """The verdict on the message: log it, do it, and return libmilter's code for it."""
-    operations = plan(verdict.changes, transaction) if verdict.changes else ()
-    if len(operations) > MAX_OPERATIONS:
-        # Postfix's cleanup(8) loses the session over ten thousand edits; a person has to look at such a message.
-        reason = f"{len(operations)} edits would be needed, more than {MAX_OPERATIONS}"
-        verdict, operations = replace(verdict, disposition=Disposition.HOLD, reason=reason, changes=Changes()), ()
+def _refusal(verdict: Verdict, reference: str) -> tuple[int, Reply]:
+    """Return code and reply of a reject or defer. Raises ValueError where they are not of one class."""
     disposition = verdict.disposition
-    reply = verdict.reply
-    if disposition in (Disposition.REJECT, Disposition.DEFER):
-        reply = reply or temporary(session.reference)
-        refused = (reply.code >= 500) is (disposition is Disposition.REJECT)
-        if not refused:
-            raise ValueError(f"a {disposition.name} with reply {reply.code}")
-    spent = _spent(session)
-    name = _NAMES[disposition]
-    decision = Decision("eom", transaction, verdict, str(reply or ""), time.time(), spent, name)
-    desk.decide(decision, at_once=disposition is not Disposition.ACCEPT)
-    count(desk, verdict)
-    desk.tally.seconds(spent / 1000)
-    if disposition is Disposition.REJECT and reply is not None:
-        set_reply(ctx, reply)
-        return int(milter.REJECT)
-    if disposition is Disposition.DEFER and reply is not None:
-        set_reply(ctx, reply)
-        return int(milter.TEMPFAIL)
-    if disposition is Disposition.DISCARD:
-        return int(milter.DISCARD)
-    if operations:
-        execute(ctx, operations)
-        desk.tally.event(Event.EDITED)
-    if disposition is Disposition.HOLD:
-        ctx.quarantine(verdict.reason or f"held by {verdict.rule}")
-    return int(milter.CONTINUE)
+    reply = verdict.reply or temporary(reference)
+    if (reply.code >= 500) is not (disposition is Disposition.REJECT):
+        raise ValueError(f"a {disposition.name} with reply {reply.code}")
+    return _REFUSALS[disposition], reply
+
+
+def _log(
+    desk: Desk,
+    session: Session,
+    stage: str,
+    transaction: Transaction,
+    verdict: Verdict | None,
+    reply: Reply | None,
+    outcome: str,
+    fault: str = "",
+    recipient: str = "",
+) -> None:
+    text = str(reply) if reply is not None else ""
+    decision = Decision(stage, transaction, verdict, text, time.time(), session.milliseconds, outcome, fault, recipient)
+    desk.decide(decision, at_once=outcome != "accept")

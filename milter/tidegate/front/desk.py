@@ -1,6 +1,7 @@
 """What all sessions of one worker share: the policy set in force, counters, the decision log, the drain flag.
 
 The numbers are changed under Python's lock by one statement each; a reader may be one behind, never wrong for good.
+A line that can't be made or written is lost, counted and said; it never costs a message its answer.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import time
 from collections import deque
 from typing import Protocol
 
+import structlog
+
+from tidegate.front.session import Session
 from tidegate.live import Live
-from tidegate.model import Disposition
-from tidegate.observe.counters import ErrorKind, Event, Tally
+from tidegate.model import Disposition, PolicySet
+from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision, line
 from tidegate.observe.logs import Writer, render
 
 FLUSH_SECONDS = 0.04
 _WAITING = 10_000  # lines that may wait; more are written at once
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing to confuse on the telephone
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_log = structlog.get_logger()
 
 
 class Counts(Protocol):
@@ -35,10 +41,10 @@ class Counts(Protocol):
 class Desk:
     """Made once in each worker, before libmilter runs."""
 
-    def __init__(self, live: Live, tally: Tally, deadline: float, mask: bool, writer: Writer) -> None:
+    def __init__(self, live: Live, tally: Counts, deadline: float, mask: bool, writer: Writer) -> None:
         """`deadline` in seconds for the judgement of one message."""
         self.live = live
-        self.tally: Counts = tally
+        self.tally = tally
         self.deadline = deadline
         self.sessions = 0
         self.messages = 0
@@ -46,37 +52,87 @@ class Desk:
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()
+        self._flushing = threading.Lock()
         self._lost = 0
-        self._serial = int.from_bytes(os.urandom(3), "big")
+        self._serial = int.from_bytes(os.urandom(2), "big")
+        self._process = (os.getpid() & 0x7FF) << 12
 
     def reference(self) -> str:
-        """A new {ref}: ten characters, unique over the workers of a host for years."""
-        self._serial = serial = (self._serial + 1) & 0xFFFFF
-        number = ((int(time.time()) & 0x3FFFFFFF) << 20 | serial) ^ (os.getpid() & 0x3FF) << 10
-        return "".join(_ALPHABET[number >> shift & 31] for shift in range(45, -1, -5))
+        """A new {ref}: ten characters, of the second (27 bits: four years), the process (11) and a serial (12).
+
+        Two messages share one only if their worker begins more than 4,096 in that second.
+        """
+        self._serial = serial = self._serial + 1
+        number = (int(time.time()) & 0x7FFFFFF) << 23 | self._process | serial & 0xFFF
+        pairs = _PAIRS
+        return (
+            pairs[number >> 40]
+            + pairs[number >> 30 & 1023]
+            + pairs[number >> 20 & 1023]
+            + pairs[number >> 10 & 1023]
+            + pairs[number & 1023]
+        )
+
+    def opened(self, session: Session) -> None:
+        """A connection has negotiated."""
+        if not session.open:
+            session.open = True
+            self.sessions += 1
+            self.tally.event(Event.CONNECTIONS)
+
+    def closed(self, session: Session) -> None:
+        """A connection is gone."""
+        self.left(session)
+        if session.open:
+            session.open = False
+            self.sessions -= 1
+            self.tally.event(Event.DISCONNECTIONS)
+
+    def begun(self, session: Session) -> PolicySet | None:
+        """A message begins, with the policy set that is in force now."""
+        policies = self.live.current
+        if session.in_message:
+            session.in_message = False
+            self.messages -= 1
+        session.begin(policies, self.reference())
+        self.messages += 1
+        return policies
+
+    def left(self, session: Session) -> None:
+        """The message is over, one way or the other."""
+        if session.in_message:
+            session.in_message = False
+            self.messages -= 1
+        session.clear()
 
     def decide(self, decision: Decision, at_once: bool) -> None:
         """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS."""
         if at_once:
-            self._write(line(decision, self._mask, render))
+            self._write(self._lines([decision]))
             return
         self._waiting.append(decision)
         if len(self._waiting) > _WAITING:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, as one write."""
-        lines = []
-        while self._waiting:
+        """Write what waits, as one write. Returns after what another thread has begun to write is written too."""
+        with self._flushing:
+            waiting = self._waiting
+            self._write(self._lines([waiting.popleft() for _ in range(len(waiting))]))
+
+    def _lines(self, decisions: list[Decision]) -> str:
+        made = []
+        for decision in decisions:
             try:
-                decision = self._waiting.popleft()
-            except IndexError:
-                break  # another thread took it
-            lines.append(line(decision, self._mask, render))
-        if lines:
-            self._write("".join(lines))
+                made.append(line(decision, self._mask, render))
+            except Exception as error:  # noqa: BLE001 - a line that can't be made costs that line
+                self.tally.error(ErrorKind.LOG)
+                _log.error("decision line lost", ref=decision.transaction.reference, error=type(error).__name__)
+        return "".join(made)
 
     def _write(self, text: str) -> None:
+        if not text:
+            return
         self._writer.write(text)
         if self._writer.lost != self._lost:
             self._lost = self._writer.lost
@@ -89,6 +145,13 @@ class Desk:
             pause = threading.Event()
             while True:
                 pause.wait(FLUSH_SECONDS)
-                self.flush()
+                if self._waiting:
+                    self.flush()
 
         threading.Thread(target=keep_flushing, name="decisions", daemon=True).start()
+
+
+class Worker:
+    """The one desk of this process: libmilter's callbacks are plain functions."""
+
+    desk: Desk

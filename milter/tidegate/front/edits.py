@@ -56,9 +56,9 @@ def plan(changes: Changes, transaction: Transaction) -> tuple[Operation, ...]:
 
 
 def _safe(value: str) -> str:
-    """A header value that can't begin a new header: every line end is followed by a tab."""
-    lines = value.replace("\r", "").replace("\0", "").split("\n")
-    return "\n\t".join(line.strip("\t ") if number else line for number, line in enumerate(lines))
+    """A header value that can't begin a new header or the body: every line end is followed by a tab and text."""
+    first, *rest = value.replace("\r", "").replace("\0", "").split("\n")
+    return "\n\t".join([first, *(line for line in (one.strip("\t ") for one in rest) if line)])
 
 
 def execute(ctx: Any, operations: Sequence[Operation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
@@ -12,6 +13,7 @@ import milter
 from tidegate.front import callbacks
 
 _BACKLOG = 1024
+_PACKET = (1 << 20) - 1  # mfdef.h, MILTER_MDS_1M
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ def open_listener(spec: str) -> Listener:
     milter.setconn(spec)
     callbacks.register()
     milter.setbacklog(_BACKLOG)
+    _allow_long_headers()
     try:
         milter.opensocket(True)
     except milter.error as error:
@@ -45,6 +48,18 @@ def open_listener(spec: str) -> Listener:
     os.set_blocking(fresh[0], False)
     os.set_inheritable(fresh[0], False)
     return Listener(fresh[0])
+
+
+def _allow_long_headers() -> None:
+    """Let libmilter read packets of up to 1 MiB.
+
+    It drops the connection over anything longer than 65,535 bytes, which poisons the SMTP session. Postfix 3.7 cuts a
+    header at 60,000 bytes, in the queue as well as for us; other releases need not. pymilter does not offer the call,
+    so it is looked up in the libmilter that pymilter is linked with. One without it keeps its limit.
+    """
+    set_size = getattr(ctypes.CDLL(milter.__file__), "smfi_setmaxdatasize", None)
+    if set_size is not None:
+        set_size(ctypes.c_size_t(_PACKET))
 
 
 def _reason(spec: str) -> int:

@@ -1,7 +1,7 @@
 """What one connection has told us, and the message in hand. Facts of the connection and of the message live apart.
 
-Nothing is decided here. A field whose macro or argument can't be read is named in `unreadable` (macros and HELO that
-aren't UTF-8 raise before our code, or never reach it).
+Nothing is decided here. A field whose macro or argument can't be read is named in `unreadable`: macros that aren't
+UTF-8 raise before our code sees them, and a HELO or client name that isn't never reaches its callback.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ class Session:
     __slots__ = (
         "answers_rcpt",
         "body_bytes",
+        "client_ip",
+        "client_name",
         "complete",
         "connection",
         "fault",
+        "from_here",
         "header_bytes",
         "headers",
         "helo",
         "in_message",
         "lasting_fault",
         "login",
-        "name_unreadable",
-        "negotiated",
         "open",
         "policies",
         "quiet",
         "reads_body",
         "recipients",
         "reference",
-        "refused",
+        "seen_connect",
         "sender",
         "size",
         "started",
@@ -48,13 +49,14 @@ class Session:
     )
 
     def __init__(self) -> None:
-        self.negotiated = False
         self.quiet = 0  # protocol steps that want no reply
         self.answers_rcpt = False
         self.reads_body = False
         self.open = False  # counted as a session
-        self.connection: Connection | None = None
-        self.helo = ""
+        self.seen_connect = False
+        self.client_ip = self.client_name = self.helo = ""
+        self.from_here = False  # the client calls itself localhost and has no port, as cleanup(8) does
+        self.connection: Connection | None = None  # made of these at the first MAIL
         self.lasting_fault = ""  # for all messages of this connection
         self.clear()
 
@@ -64,7 +66,6 @@ class Session:
         self.policies: PolicySet | None = None
         self.sender = self.login = self.type = self.reference = self.fault = ""
         self.recipients: list[Recipient] = []
-        self.refused = 0
         self.headers: list[tuple[str, bytes]] = []
         self.header_bytes = self.body_bytes = self.size = 0
         self.complete = True
@@ -77,7 +78,23 @@ class Session:
         self.in_message = True
         self.policies = policies
         self.reference = reference
+        self.fault = self.lasting_fault
         self.started = time.monotonic()
+
+    @property
+    def local(self) -> bool:
+        """Was this message handed over by cleanup(8), not by smtpd(8)?"""
+        return self.connection is not None and self.connection.local
+
+    @property
+    def milliseconds(self) -> float:
+        """Since MAIL; 0 outside of a message."""
+        return (time.monotonic() - self.started) * 1000 if self.started else 0.0
+
+    def doubt(self, field: str, why: str) -> None:
+        """Note once that `field` (or a family of fields) of this message can't be read."""
+        if not any(name == field for name, _ in self.unreadable):
+            self.unreadable.append((field, why))
 
     def transaction(self, queue_id: str, with_message: bool = True) -> Transaction:
         """Everything gathered, frozen."""

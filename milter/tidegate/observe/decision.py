@@ -1,7 +1,7 @@
 """The decision line: one for every transaction that ends in a reply of ours, RCPT refusals and aborts included.
 
-Promises: one line each, whatever bytes the client sent; logins and localparts masked unless the settings say otherwise.
-Refuses: content. The shape (JSON or logfmt) is observe/logs.py's, through structlog's own renderers.
+Promises: one line each, whatever bytes the client sent; logins and localparts masked unless the settings say otherwise,
+in the reply's text too. Refuses: content. The shape (JSON or logfmt) is observe/logs.py's, by structlog's renderers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.model import Disposition, Transaction, Truth, Verdict
+from tidegate.observe.masking import harmless, masked, without_people
 
 _DOMAINS = 5  # recipient domains that a line names
+_RULES = 20  # rules that a line names of each sort
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
 _LEVELS = {Disposition.ACCEPT: "info", Disposition.DISCARD: "warning", Disposition.HOLD: "warning"}
 
@@ -35,14 +37,6 @@ class Decision:
     recipient: str = ""
 
 
-def masked(text: str) -> str:
-    """`a***@example.com`: enough to recognise, too little to write to."""
-    local, at, domain = text.rpartition("@")
-    if not at:
-        return f"{text[:1]}***" if text else ""
-    return f"{local[:1]}***@{domain}"
-
-
 def line(decision: Decision, mask: bool, render: Render) -> str:
     """The decision as one line with its newline."""
     return f"{render(_event(decision, mask))}\n"
@@ -54,40 +48,50 @@ def _event(decision: Decision, mask: bool) -> dict[str, Any]:
     hide = masked if mask else str
     event: dict[str, Any] = {
         "timestamp": datetime.fromtimestamp(decision.now, UTC).isoformat(timespec="milliseconds"),
-        "level": _LEVELS.get(verdict.disposition, "warning")
-        if verdict is not None and not decision.fault
-        else "warning",
+        "level": "warning" if verdict is None or decision.fault else _LEVELS.get(verdict.disposition, "warning"),
         "event": "decision",
         "disposition": decision.outcome,
         "stage": decision.stage,
-        "queue_id": transaction.queue_id,
+        "queue_id": harmless(transaction.queue_id),
         "ref": transaction.reference,
-        "client": transaction.connection.client_ip,
-        "login": hide(envelope.login) if envelope.login else "",
-        "sender": hide(envelope.sender) if envelope.sender else "<>",
+        "client": harmless(transaction.connection.client_ip),
+        "login": harmless(hide(envelope.login)),
+        "sender": harmless(hide(envelope.sender)) if envelope.sender else "<>",
         "rcpt_domains": _domains(transaction),
         "rcpt_count": len(envelope.recipients),
         "size": message.size if message is not None else 0,
     }
+    words = _Words(envelope.login, mask)
     if decision.recipient:
-        event["rcpt"] = hide(decision.recipient)
+        event["rcpt"] = harmless(hide(decision.recipient))
     if decision.reply:
-        event["reply"] = decision.reply
+        event["reply"] = words.shown(decision.reply)
     if decision.fault:
-        event["fault"] = decision.fault
+        event["fault"] = words.shown(decision.fault)
     if verdict is not None:
-        _add_verdict(event, verdict)
+        _add_verdict(event, verdict, words)
     event["ms"] = round(decision.milliseconds, 2)
     return event
 
 
-def _add_verdict(event: dict[str, Any], verdict: Verdict) -> None:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How free texts of this transaction are shown."""
+
+    login: str
+    mask: bool
+
+    def shown(self, text: str) -> str:
+        return harmless(without_people(text, self.login) if self.mask else text)
+
+
+def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None:
     event["generation"] = verdict.generation
     event["digest"] = verdict.digest[:12]
     if verdict.rule:
         event["rule"] = verdict.rule
     if verdict.reason:
-        event["reason"] = verdict.reason
+        event["reason"] = words.shown(verdict.reason)
     if not verdict.certain:
         event["certain"] = False
     if verdict.would is not None:
@@ -97,14 +101,16 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict) -> None:
     matched = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and not mark.shadow]
     shadows = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and mark.shadow]
     unknown = [
-        f"{mark.rule}: {mark.cause.text if mark.cause else ''}" for mark in verdict.trail if mark.truth is Truth.UNKNOWN
+        words.shown(f"{mark.rule}: {mark.cause.text if mark.cause else ''}")
+        for mark in verdict.trail
+        if mark.truth is Truth.UNKNOWN
     ]
     for key, values in (("rules", matched), ("would_rules", shadows), ("unknown", unknown)):
         if values:
-            event[key] = values[:20]
+            event[key] = values[:_RULES]
 
 
 def _domains(transaction: Transaction) -> str:
     domains = dict.fromkeys(one.address.rpartition("@")[2] for one in transaction.envelope.recipients[:200])
     found = list(domains)
-    return ",".join(found[:_DOMAINS]) + (f",+{len(found) - _DOMAINS}" if len(found) > _DOMAINS else "")
+    return harmless(",".join(found[:_DOMAINS])) + (f",+{len(found) - _DOMAINS}" if len(found) > _DOMAINS else "")
