@@ -83,6 +83,8 @@ class FakeList:
     items: Iterable[str] | Mapping[str, str | Sequence[str]] = ()
     conventions: Conventions = field(default_factory=Conventions)
     cause: Cause | None = None
+    stale: bool = False
+    doubted: frozenset[str] = frozenset()
     members: dict[str, Member] = field(default_factory=dict)
     grants: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

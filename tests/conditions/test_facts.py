@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 
-from tests.builders.transactions import NOW, FakePolicies, a_transaction
+from tests.builders.transactions import NOW, FakeList, FakePolicies, a_transaction
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import FIELDS
 from tidegate.conditions.headers import MAX_TEXT
-from tidegate.model import Conventions, Doubt, Reading, Recipient
+from tidegate.model import Conventions, Doubt, ListKind, Reading, Recipient
 
 OWN = {"own-domains": ("domain", ["example.com", ".example.com"])}
 LOGINS = {
@@ -371,3 +371,29 @@ def test_reading_never_raises(**given: Any) -> None:
             for recipient in known.transaction.envelope.recipients:
                 known.read_recipient(row.name, recipient)
         known.read("header.x")
+
+
+@pytest.mark.parametrize(
+    ("stale", "doubted", "login", "expected"),
+    [
+        (False, ["alice"], "alice", True),
+        (False, ["bob"], "bob", None),
+        (False, [""], "bob", None),
+        (False, [""], "alice", True),
+        (False, ["bob"], "eve", False),
+        (True, ["alice"], "alice", None),
+        (True, [""], "alice", None),
+        (True, ["other"], "alice", True),
+        (True, [""], "bob", False),
+    ],
+    ids=[
+        "another line allows it", "its line is bad", "a bad line of nobody knows whom", "that is not hers",
+        "somebody else's is", "the last good map allows it", "nothing of it is repeated", "it is repeated",
+        "the last good map refuses it",
+    ],
+)  # fmt: skip
+def test_aligned_by_a_map_in_doubt(stale: bool, doubted: list[str], login: str, expected: bool | None) -> None:
+    """Last good may refuse and not allow; a map without one of its lines the other way round."""
+    logins = FakeList("logins", ListKind.MAP, {"alice": "alice@example.com"}, stale=stale, doubted=frozenset(doubted))
+    reading = Facts(a_transaction(login=login), FakePolicies(lists={"logins": logins}), NOW).read("sender.aligned")
+    assert expected == (None if reading.cause is not None else reading.values[0])

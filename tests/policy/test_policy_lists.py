@@ -132,3 +132,26 @@ def test_a_broken_list_has_no_items_but_exists() -> None:
     """Its tests are UNKNOWN, not NO."""
     data = a_list("{type: domain, items: ['not one', example.com]}")
     assert ((), True) == (data.items, data.unavailable is not None)
+
+
+@pytest.mark.parametrize(
+    ("line", "doubted"),
+    [
+        (b"bob@example.com b@@x", ("bob@example.com",)),
+        (b"bob@example.com", ("bob@example.com",)),
+        (b"Bob@Example.COM \xff", ("bob@example.com",)),
+        (b"b\xffb@example.com bob@example.com", ("",)),
+        (b"b\x01b bob@example.com", ("",)),
+        (b"", ()),
+    ],
+    ids=["a bad value", "no value", "a value in another encoding", "such a key", "a key that can't be one", "good"],
+)
+def test_a_map_knows_the_keys_of_its_bad_lines(line: bytes, doubted: tuple[str, ...]) -> None:
+    """As far as they can be read, so that only those logins are in doubt."""
+    data = a_list("{type: map, file: f}", name="logins", f=b"alice@example.com alice@example.com\n" + line + b"\n")
+    assert (["alice@example.com"], doubted) == (keys(data), data.doubted)
+
+
+def test_a_list_of_another_type_is_in_no_doubt() -> None:
+    """A bad line of it is skipped, alone."""
+    assert () == a_list("{type: domain, file: f}", f=b"example.com\nexample com\n").doubted

@@ -11,7 +11,7 @@ from tidegate import image
 from tidegate.cli.output import emit, errors, problem_document, show
 from tidegate.loader.sources import problems as directory_problems
 from tidegate.loader.sources import read_directory, read_file
-from tidegate.model import Conventions, Loaded, Problem
+from tidegate.model import Conventions, EntryState, Loaded, Problem
 from tidegate.policy.load import load
 
 
@@ -35,10 +35,11 @@ def check(directory: str, default_realm: str, recipient_delimiter: str, as_json:
     loaded = load(found.sources, lambda name: read_file(directory, name), conventions, time.time())
     problems: tuple[Problem, ...] = (*directory_problems(found), *loaded.problems)
     unkeyed = _unkeyed(loaded)
+    rules = sum(rule.state is not EntryState.SKIPPED for rule in loaded.rules)
     if as_json:
         emit(
             {
-                "rules": len(loaded.rules),
+                "rules": rules,
                 "lists": len(loaded.lists),
                 "rules_without_key": unkeyed,
                 "entries": [{"entry": str(one.key), "state": one.state.value} for one in loaded.entries],
@@ -48,7 +49,7 @@ def check(directory: str, default_realm: str, recipient_delimiter: str, as_json:
     else:
         show(problems)
         click.echo(
-            f"{len(found.sources)} files, {len(loaded.rules)} rules, {len(loaded.lists)} lists: "
+            f"{len(found.sources)} files, {rules} rules, {len(loaded.lists)} lists: "
             f"{errors(problems)} errors, {len(problems) - errors(problems)} remarks"
         )
         if unkeyed:

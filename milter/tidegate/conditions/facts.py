@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from tidegate.conditions.addresses import fold_address
 from tidegate.conditions.mailboxes import MAX_ADDRESSES, MAX_BYTES, header_mailboxes
-from tidegate.conditions.readers import ABSENT, NO, OWN_DOMAINS, READERS, YES, header_values, wrong_list
+from tidegate.conditions.readers import ABSENT, OWN_DOMAINS, READERS, YES, header_values, outside, wrong_list
 from tidegate.conditions.text import fold
 from tidegate.model import Cause, Doubt, ListKind, PolicySet, Reading, Recipient, Transaction
 
@@ -113,7 +113,7 @@ class Facts:
         trouble = wrong_list(own, ListKind.DOMAIN)
         if trouble is not None:
             return Reading((), trouble)
-        return NO if domain and own.find(domain, self.now) is not None else YES
+        return outside(own, domain, self.now)
 
     def headers(self, name: str) -> list[bytes]:
         """The raw values of header `name` (lower case), in order."""

@@ -151,11 +151,30 @@ def _aligned(facts: Facts, addresses: tuple[str, ...], cause: Cause | None) -> R
     trouble = wrong_list(logins, ListKind.MAP)
     if trouble is not None:
         return Reading((), trouble)
-    allowed = logins.values(str(login.values[0]), facts.now) or ()
-    for address in addresses:
-        if not _granted(address, allowed):
-            return NO
+    name = str(login.values[0])
+    known = logins.values(name, facts.now)
+    covered = all(_granted(address, known or ()) for address in addresses)
+    doubted = name in logins.doubted or ("" in logins.doubted and (logins.stale or known is None))
+    if doubted and covered is logins.stale:
+        # A last good map may only refuse for certain; where a line was skipped, nobody knows what it allowed.
+        return Reading((), _doubt(logins))
+    if not covered:
+        return NO
     return Reading((), cause) if cause is not None else YES
+
+
+def _doubt(known: MemberList) -> Cause:
+    """Why such a list can't be trusted in what it says (MemberList.doubted)."""
+    why = "is only known as it last was" if known.stale else "has a line that can't be used"
+    return Cause(Doubt.PASSING, f"list {known.name} {why}")
+
+
+def outside(own: MemberList, domain: str, now: float) -> Reading:
+    """Is the domain in none of those of the list `own-domains`?"""
+    found = own.find(domain, now) if domain else None
+    if found is None:
+        return YES
+    return Reading((), _doubt(own)) if own.stale and (found in own.doubted or "" in own.doubted) else NO
 
 
 def _granted(address: str, allowed: tuple[str, ...]) -> bool:

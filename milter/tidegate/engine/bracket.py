@@ -117,7 +117,7 @@ def _split(stand: Stand) -> _Split:
         return _Split(stand, NO, NO, exempts and truth is not NO)
     if rule.state is EntryState.DEFERRING and truth is not NO:
         return _Split(stand, UNKNOWN, UNKNOWN if exempts else NO, False)
-    if truth is NO or (truth is YES and rule.state is not EntryState.STALE):
+    if truth is NO or (truth is YES and rule.state is not EntryState.STALE and not rule.stale_exempt):
         return _Split(stand, truth, truth if exempts else NO, False)
     if truth is YES:
         return _Split(stand, YES, UNKNOWN if exempts else NO, False)

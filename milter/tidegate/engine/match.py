@@ -90,8 +90,9 @@ def answer(rule: Rule, facts: Facts, recipient: Recipient | None = None) -> Answ
             doubts.append(why or _BROKEN)
     if rule.state in (EntryState.DEFERRING, EntryState.SKIPPED):
         return UNKNOWN, next((one for one in doubts if one.doubt is Doubt.PASSING), _BROKEN)
-    if stale and worst is YES and rule.do.exempt is not None:
-        return YES, _STALE  # its action serves, its exemption is in doubt
+    if worst is YES and rule.do.exempt is not None and (stale or rule.stale_exempt):
+        acts = rule.do.ending is not None or rule.do.edits
+        return (YES if acts else UNKNOWN), _STALE  # its action serves, its exemption is in doubt
     return worst, weigh(doubts) if doubts else None
 
 

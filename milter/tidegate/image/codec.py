@@ -263,4 +263,5 @@ RULE: Final = record(
     TEXT,  # owner
     PLACE,
     TEXT,  # digest
+    TRUTH,  # stale_exempt
 )

@@ -19,6 +19,7 @@ from tidegate.image.codec import (
     NUMBER,
     TEXT,
     TEXTS,
+    TRUTH,
     WHOLES,
     Codec,
     MalformedError,
@@ -30,7 +31,7 @@ from tidegate.image.codec import (
 )
 from tidegate.image.databases import Databases, Levels, Tree
 from tidegate.image.layout import SPAN, Sections, Span, section
-from tidegate.model import Cause, Doubt, ListItem, ListKind, MemberListData
+from tidegate.model import Cause, Doubt, EntryState, ListItem, ListKind, MemberListData
 from tidegate.patterns import encode
 
 SMALL: Final = 500
@@ -48,6 +49,8 @@ class ListHeader:
     kind: ListKind
     unavailable: str | None
     digest: str
+    stale: bool
+    doubted: tuple[str, ...]
     salt: str
     prefixes: tuple[int, ...]
     special: tuple[int, ...]
@@ -57,7 +60,7 @@ class ListHeader:
 
 
 LIST_HEADER: Final[Codec] = record(
-    ListHeader, TEXT, choice(ListKind), optional(TEXT), TEXT, TEXT, WHOLES, WHOLES, SPAN, SPAN, SPAN
+    ListHeader, TEXT, choice(ListKind), optional(TEXT), TEXT, TRUTH, TEXTS, TEXT, WHOLES, WHOLES, SPAN, SPAN, SPAN
 )
 _ITEM: Final[Codec] = record(ListItem, TEXT, TEXTS, optional(NUMBER))
 _PLAIN: Final = 0x3D  # "=" before an item that is a key alone; the others are JSON, which begins with "["
@@ -109,6 +112,8 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
         data.kind,
         data.unavailable,
         data.digest,
+        data.state is EntryState.STALE,
+        data.doubted,
         salt.hex(),
         tuple(sorted(prefixes)),
         tuple(index for index, (_, _, item) in enumerate(rows) if item in special),
@@ -125,11 +130,13 @@ class Members:
 
     __slots__ = (
         "_ends", "_hashes", "_items", "_matches", "_prefixes", "_salt", "_special", "_texts", "_tree",
-        "cause", "kind", "name",
+        "cause", "doubted", "kind", "name", "stale",
     )  # fmt: skip
     name: str
     kind: ListKind
     cause: Cause | None
+    stale: bool
+    doubted: frozenset[str]
 
     def __init__(self, header: ListHeader, body: memoryview, matches: Callable[[str, bytes], bool]) -> None:
         """`matches` asks one pattern. Raises MalformedError."""
@@ -137,6 +144,8 @@ class Members:
         self.kind = header.kind
         why = header.unavailable
         self.cause = None if why is None else Cause(Doubt.PASSING, f"list {header.name}: {why}")
+        self.stale = header.stale
+        self.doubted = frozenset(header.doubted)
         self._matches = matches
         self._salt = bytes.fromhex(header.salt)
         self._prefixes = header.prefixes

@@ -183,7 +183,8 @@ def _record(state: str, loaded: Loaded, sources: tuple[Source, ...], before: liv
 
 
 def _counts(loaded: Loaded, sources: tuple[Source, ...]) -> dict[str, int]:
-    counts = {"files": len(sources), "rules": len(loaded.rules), "lists": len(loaded.lists)}
+    rules = sum(rule.state is not EntryState.SKIPPED for rule in loaded.rules)
+    counts = {"files": len(sources), "rules": rules, "lists": len(loaded.lists)}
     counts |= {state.value: sum(entry.state is state for entry in loaded.entries) for state in EntryState}
     counts["errors"] = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
     return counts

@@ -23,6 +23,18 @@ class MemberList(Protocol):
     def cause(self) -> Cause | None:
         """Why it can't be asked; None where it can."""
 
+    @property
+    def stale(self) -> bool:
+        """Is this the last good version of a list that is broken now?"""
+
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Keys about which it can't be trusted; "" for all that it can't name.
+
+        Of a STALE list those that it holds and that the broken text does not readably repeat; of any other map those
+        of the lines that could not be used.
+        """
+
     def find(self, value: str, now: float) -> str | None:
         """The item that covers `value` (normalised as its field's readings are), or None."""
 

@@ -179,7 +179,8 @@ class Rule:
     """One rule, ready to be judged.
 
     `inbound` says that the rule names inbound mail (DESIGN section 3, direction); the others do not judge it.
-    `when` already holds what `scope` narrows where the entry is DEFERRING.
+    `when` already holds what `scope` narrows where the entry is DEFERRING. `stale_exempt` says that what it exempts
+    rests on a list or a condition of which only the last good version is known; what else it does is certain.
     """
 
     id: str
@@ -201,6 +202,7 @@ class Rule:
     owner: str = ""
     place: Place = field(default_factory=lambda: Place("", 0, 0))
     digest: str = ""  # sha256 of the entry's text, hex
+    stale_exempt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,7 @@ class MemberListData:
     state: EntryState = EntryState.ACTIVE
     place: Place = field(default_factory=lambda: Place("", 0, 0))
     digest: str = ""
+    doubted: tuple[str, ...] = ()  # as MemberList.doubted
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ fate depends on it (DESIGN section 4, the bracket). What can be read of it narro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tidegate.model import (
@@ -30,7 +31,8 @@ from tidegate.model import (
 from tidegate.policy.actions import build_actions
 from tidegate.policy.findings import Findings
 from tidegate.policy.names import Names
-from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence
+from tidegate.policy.nodes import Mapping, Node, Scalar
+from tidegate.policy.nodes import Sequence as SequenceNode
 from tidegate.policy.read import EntryText
 from tidegate.policy.rules import RuleParts, read_header
 from tidegate.policy.scope import scope_condition
@@ -51,11 +53,10 @@ def header_of(text: EntryText, names: Names) -> RuleParts:
     return parts
 
 
-def stale_rule(rule: Rule, header: RuleParts, reason: str) -> Rule:
-    """The last valid version; a readable `off` or `shadow` is obeyed. Where it silences others, its YES is UNKNOWN."""
+def stale_rule(rule: Rule, header: RuleParts) -> Rule:
+    """The last valid version; a readable `off` or `shadow` is obeyed. What it exempts is in doubt (engine/match.py)."""
     mode = header.mode if header.mode in (Mode.OFF, Mode.SHADOW) else rule.mode
-    when = _doubted(rule.when, f"rule {rule.id}: {reason}") if rule.do.exempt is not None else rule.when
-    return replace(rule, mode=mode, when=when, state=EntryState.STALE)
+    return replace(rule, mode=mode, state=EntryState.STALE)
 
 
 def deferring_rule(text: EntryText, parts: RuleParts, names: Names, reason: str, findings: Findings) -> Rule | None:
@@ -93,6 +94,44 @@ def deferring_rule(text: EntryText, parts: RuleParts, names: Names, reason: str,
     )
 
 
+def skipped_exempt(texts: Sequence[EntryText], parts: RuleParts, names: Names) -> Rule | None:
+    """What is left of an entry that is skipped and would have exempted others: nobody knows whether it would have
+    silenced them, so they answer at most 4xx where it might match (DESIGN section 4). None where it names nobody."""
+    headers = [header_of(text, names) for text in texts]
+    exempts = [_names_of(node) for text in texts if (node := exempt_node(text)) is not None]
+    if not exempts or any(one.mode in (Mode.OFF, Mode.SHADOW) for one in headers):
+        return None
+    exempt = Exempt(
+        tuple(dict.fromkeys(name for one in exempts for name in one.names)), any(one.everything for one in exempts)
+    )
+    if not exempt.names and not exempt.everything:
+        return None
+    key, scope = texts[0].key, headers[0].scope
+    narrow = scope_condition(scope, False) if scope is not None else None
+    if len(texts) == 1 and parts.when is not None:
+        narrow = parts.when.condition
+    alone = parts if len(texts) == 1 else RuleParts()
+    return Rule(
+        id=key.id,
+        when=narrow or Unknowable(Cause(Doubt.PASSING, f"rule {key.id} was never valid")),
+        do=Actions(exempt=exempt),
+        priority=100 if headers[0].priority is None else headers[0].priority,
+        state=EntryState.SKIPPED,
+        exceptions=alone.exceptions,
+        schedule=alone.schedule,
+        sample=alone.sample,
+        inbound=alone.inbound or (scope is not None and "inbound" in scope.directions),
+        place=texts[0].place,
+        digest=texts[0].digest,
+    )
+
+
+def _names_of(node: Node) -> Exempt:
+    if isinstance(node, Scalar) and node.text == "all":
+        return Exempt(everything=True)
+    return Exempt(tuple(dict.fromkeys(_words(node))))
+
+
 def _doubted(condition: Condition, why: str) -> Condition:
     return AllOf((condition, Unknowable(Cause(Doubt.PASSING, why))))
 
@@ -108,10 +147,8 @@ def _readable_exempt(text: EntryText) -> Actions | None:
     node = exempt_node(text)
     if node is None or _does_more(text):
         return None
-    if isinstance(node, Scalar) and node.text == "all":
-        return Actions(exempt=Exempt(everything=True))
-    names = tuple(dict.fromkeys(_words(node)))
-    return Actions(exempt=Exempt(names)) if names else None
+    exempt = _names_of(node)
+    return Actions(exempt=exempt) if exempt.names or exempt.everything else None
 
 
 def exempt_node(text: EntryText) -> Node | None:
@@ -132,7 +169,7 @@ def _value(node: Node | None, key: str) -> Node | None:
 
 
 def _words(node: Node | None) -> list[str]:
-    items = node.items if isinstance(node, Sequence) else (node,)
+    items = node.items if isinstance(node, SequenceNode) else (node,)
     return [one.text for one in items if isinstance(one, Scalar)]
 
 

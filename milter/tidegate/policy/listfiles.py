@@ -17,6 +17,8 @@ from tidegate.policy.suggest import shown
 
 MAX_TOLD = 20
 """Bad lines that are told one by one."""
+MAX_DOUBTED = 1000
+"""Keys of bad lines that are kept; more of them cast doubt on every key that the map does not hold."""
 MAX_LINE = 65_536
 """Characters of a (continued) line: a login with all its addresses."""
 
@@ -52,6 +54,7 @@ class Lines:
     count: int = 0
     bad: int = 0
     told: list[BadLine] = field(default_factory=list)
+    doubted: dict[str, None] = field(default_factory=dict)  # keys of a map's bad lines; "" where it can't be read
 
     def tell(self, code: str, message: str, line: int, text: str) -> None:
         """A bad line, told if there is room."""
@@ -77,11 +80,20 @@ def read_lines(kind: ListKind, data: bytes, check: CheckItem) -> Lines:
         if why:
             lines.bad += 1
             lines.tell("bad-line", why, line.number, line.text)
+            if kind is ListKind.MAP:
+                lines.doubted[_bad_key(line, check) if len(lines.doubted) < MAX_DOUBTED else ""] = None
     if lines.bad > len(lines.told) > 0:
         lines.told[-1] = BadLine(
             "bad-line", f"{lines.bad - MAX_TOLD + 1} more lines like these", lines.told[-1].line, 1, 0
         )
     return lines
+
+
+def _bad_key(line: _Line, check: CheckItem) -> str:
+    """The key of a map's line that can't be used, as far as it can be told."""
+    first = line.text.split(None, 1)[0] if line.text else ""
+    key, why = check.key(first) if "\ufffd" not in first else ("", "")
+    return "" if why else key
 
 
 Add = Callable[[_Line, Lines, CheckItem, "dict[str, None]"], str]

@@ -13,7 +13,7 @@ from tidegate.model import ListItem, ListKind, MemberListData, Place, ReadFile
 from tidegate.policy.comparisons import check_pattern
 from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
-from tidegate.policy.listfiles import read_lines
+from tidegate.policy.listfiles import MAX_DOUBTED, read_lines
 from tidegate.policy.names import RESERVED_LISTS, Names
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence
 from tidegate.policy.suggest import shown
@@ -70,11 +70,32 @@ def build_list(name: str, node: Node, names: Names, read_file: ReadFile, finding
     _one_source(written, findings)
     if kind is None or findings.errors() > before:
         return None
+    doubted: tuple[str, ...] = ()
     if "items" in keys:
         items = _items(name, kind, keys["items"], names, findings)
     else:
-        items = _file(name, kind, keys["file"], names, read_file, findings)
-    return None if findings.errors() > before else MemberListData(name, kind, tuple(items), place=node.place)
+        items, doubted = _file(name, kind, keys["file"], names, read_file, findings)
+    if findings.errors() > before:
+        return None
+    return MemberListData(name, kind, tuple(items), place=node.place, doubted=doubted)
+
+
+def not_repeated(last: MemberListData, node: Node | None, names: Names, read_file: ReadFile) -> tuple[str, ...]:
+    """The keys of a list's last good version that its broken text does not readably hold with the same values.
+
+    What both say is certain, whatever is wrong with the rest.
+    """
+    pairs = {key.text: value for key, value in node.pairs} if isinstance(node, Mapping) else {}
+    silent = Findings()  # what is wrong with the text has been told
+    items: list[ListItem] = []
+    if "items" in pairs:
+        items = _items(last.name, last.kind, pairs["items"], names, silent)
+    elif "file" in pairs:
+        items = _file(last.name, last.kind, pairs["file"], names, read_file, silent)[0]
+    now = {item.key: item for item in items}
+    same = {one.key for one in last.items if one.key in now and {*one.values} <= {*now[one.key].values}}
+    missing = tuple(one.key for one in last.items if one.key not in same)
+    return missing if len(missing) <= MAX_DOUBTED else ("",)
 
 
 def _one_source(written: Mapping, findings: Findings) -> None:
@@ -213,20 +234,21 @@ def map_value(name: str, text: str, names: Names) -> tuple[str, str]:
 
 def _file(
     name: str, kind: ListKind, node: Node, names: Names, read_file: ReadFile, findings: Findings
-) -> list[ListItem]:
+) -> tuple[list[ListItem], tuple[str, ...]]:
+    """The items of a list file, and the keys of the lines that could not be used."""
     path = findings.text(node, "`file`")
     if path is None:
-        return []
+        return [], ()
     if path.startswith("/") or ".." in path.split("/") or "\0" in path:
         findings.add("list-path", f"{shown(path)} does not lie below the policy directory", node)
-        return []
+        return [], ()
     source = read_file(path)
     if source.error:
         findings.add("list-file", f"the list file {shown(path)} can't be read: {source.error}", node)
-        return []
+        return [], ()
     if kind is ListKind.REGEX and (engine := names.pattern_engine()):
         findings.add("no-pattern-engine", f"the list's patterns can't be run here: {engine}", node)
-        return []
+        return [], ()
     lines = read_lines(kind, source.data, _LineChecker(name, kind, names))
     for bad in lines.told:
         findings.add(bad.code, bad.message, Place(path, bad.line, bad.column, bad.end_column))
@@ -235,8 +257,8 @@ def _file(
     if lines.bad == lines.count > 0 or (lines.bad > 1 and lines.bad * 10 > lines.count):
         message = f"{lines.bad} of {lines.count} lines of {shown(path)} can't be used"
         findings.add("too-many-bad-lines", message, node)
-        return []
-    return lines.items
+        return [], ()
+    return lines.items, tuple(lines.doubted)
 
 
 class _LineChecker:

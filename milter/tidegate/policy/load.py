@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidegate.conditions.readers import LOGINS, OWN_DOMAINS
 from tidegate.model import (
     Conventions,
     EntryKey,
@@ -32,7 +33,7 @@ from tidegate.policy.desk import Desk, Settled
 from tidegate.policy.examples import Example
 from tidegate.policy.excerpts import with_excerpts
 from tidegate.policy.findings import Findings
-from tidegate.policy.lists import build_list, guess_kind
+from tidegate.policy.lists import build_list, guess_kind, not_repeated
 from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping as MappingNode
 from tidegate.policy.read import EntryText, FileText
@@ -193,6 +194,9 @@ class _Lists:
             )
             return
         data = replace(data, state=settled.state, place=settled.place, digest=settled.digest)
+        if settled.state is EntryState.STALE and name in (OWN_DOMAINS, LOGINS):
+            node = texts[0].node if len(texts) == 1 else None
+            data = replace(data, doubted=not_repeated(data, node, desk.names, self._read_file))
         self.lists[name] = data
         desk.names.lists[name] = data.kind
         if settled.state is EntryState.STALE:
@@ -271,7 +275,7 @@ class _Rules:
         state = settled.state
         if state is EntryState.STALE:
             header = doubt.header_of(texts[0], desk.names) if len(texts) == 1 else RuleParts()
-            rule = doubt.stale_rule(replace(rule, place=settled.place), header, settled.reason)
+            rule = doubt.stale_rule(replace(rule, place=settled.place), header)
         elif parts.examples:
             self.examples[name] = parts.examples
         self._in_force(settled, parts, rule)
@@ -306,4 +310,7 @@ class _Rules:
             if len(texts) == 1 and doubt.header_of(text, desk.names).mode is Mode.OFF:
                 desk.record(settled, EntryState.OFF)
                 return
+        left = doubt.skipped_exempt(texts, parts, desk.names) if texts else None
+        if left is not None:
+            self.rules.append(left)
         desk.record(settled, EntryState.SKIPPED)

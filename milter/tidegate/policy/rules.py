@@ -30,7 +30,7 @@ from tidegate.policy.examples import Example, build_examples
 from tidegate.policy.findings import Findings
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
 from tidegate.policy.names import ID, Built, Names
-from tidegate.policy.nodes import Mapping, Node
+from tidegate.policy.nodes import Mapping, Node, Sequence
 from tidegate.policy.schedule import build_sample, build_schedule
 from tidegate.policy.scope import build_scope
 from tidegate.policy.suggest import shown
@@ -63,6 +63,7 @@ class RuleParts:
     lists: frozenset[str] = frozenset()  # that it asks by name
     inbound: bool = False
     aligned: bool = False
+    stale_exempt: bool = False
     examples: tuple[Example, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)  # description, owner, ticket
 
@@ -110,6 +111,7 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
         owner=parts.texts.get("owner", ""),
         place=written.place,
         digest=digest,
+        stale_exempt=parts.stale_exempt,
     )
     return parts
 
@@ -160,6 +162,11 @@ def _conditions(
     if "do" in keys:
         parts.do = build_actions(keys["do"], name, names, findings)
     exempts = parts.do is not None and parts.do.exempt is not None
+    acts = parts.do is not None and (parts.do.ending is not None or bool(parts.do.edits))
+    if exempts and acts:
+        # Judged as two: what it does by the strict reading of stale lists; what it exempts is in doubt with them.
+        parts.stale_exempt = _rests_on_stale(keys, names, parts)
+        exempts = False
     builder = ConditionBuilder(names, findings, per_recipient=parts.per_recipient)
     built: list[Built] = []
     if "when" in keys:
@@ -178,6 +185,18 @@ def _conditions(
         parts.schedule = build_schedule(keys["active"], findings)
     if "sample" in keys:
         parts.sample = build_sample(keys["sample"], parts.per_recipient, findings)
+
+
+def _rests_on_stale(keys: dict[str, Node], names: Names, parts: RuleParts) -> bool:
+    """Would what the rule asks be answered otherwise for its exemption than for its action?"""
+    nodes = [keys["when"]] if "when" in keys else []
+    if isinstance(clauses := keys.get("except"), Sequence):
+        nodes += [
+            value for one in clauses.items if isinstance(one, Mapping) for key, value in one.pairs if key.text == "when"
+        ]
+    builder = ConditionBuilder(names, Findings(), per_recipient=parts.per_recipient)
+    both = [(builder.build(node, "", milder=False), builder.build(node, "", milder=True)) for node in nodes]
+    return any(one is not None and other is not None and one.condition != other.condition for one, other in both)
 
 
 def _exceptions(
