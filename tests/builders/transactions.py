@@ -18,7 +18,7 @@ from tidegate.conditions.members import (
     lookup_keys,
     normalise,
     normalise_grant,
-    prefix_of,
+    shape_of,
 )
 from tidegate.model import (
     Cause,
@@ -106,8 +106,8 @@ class FakeList:
 
     def find(self, value: str, now: float) -> str | None:
         """As MemberList.find: by key, then by glob or pattern."""
-        prefixes = sorted({prefix_of(key) for key in self.members}) if self.kind is ListKind.IP else ()
-        for key in lookup_keys(self.kind, value, prefixes):
+        shapes = sorted({shape_of(self.kind, key) for key in self.members})
+        for key in lookup_keys(self.kind, value, shapes):
             if key in self.members:
                 return key
         for member in self.members.values():

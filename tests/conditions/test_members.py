@@ -19,6 +19,7 @@ from tidegate.conditions.members import (
     normalise,
     normalise_grant,
     prefix_of,
+    shape_of,
 )
 from tidegate.model import Conventions, ListKind
 
@@ -160,11 +161,11 @@ COVERED = [
 
 @pytest.mark.parametrize(("kind", "item", "value", "covered"), COVERED, ids=lambda value: str(value))
 def test_lookup_keys(kind: ListKind, item: str, value: str, covered: bool) -> None:
-    """A value finds exactly the items that cover it."""
+    """A value finds exactly the items that cover it, whether it asks for every shape of key or only for theirs."""
     member = normalise(kind, item, PLAIN)
     assert isinstance(member, Member)
-    prefixes = [prefix_of(member.key)] if kind is ListKind.IP else []
-    assert covered is (member.key in lookup_keys(kind, value, prefixes))
+    assert covered is (member.key in lookup_keys(kind, value))
+    assert covered is (member.key in lookup_keys(kind, value, [shape_of(kind, member.key)]))
 
 
 @given(st.ip_addresses(), st.integers(0, 128))

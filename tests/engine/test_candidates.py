@@ -91,7 +91,7 @@ def indexed(rules: Sequence[Rule], lists: Mapping[str, ListSpec | str] | None = 
     """A policy set with its real index, which has passed through JSON as an image's has."""
     bare = FakePolicies(rules, dict(lists or {}))
     index = build_index(rules, list_data(bare))
-    assert json.loads(json.dumps([index.exact, index.lists, index.literals, index.expressions, index.prefixes]))
+    assert json.loads(json.dumps([index.exact, index.lists, index.literals, index.expressions, index.shapes]))
     return FakePolicies(rules, dict(lists or {}), index=index)
 
 

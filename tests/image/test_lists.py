@@ -130,7 +130,7 @@ _KEY = st.text(alphabet="ab.@*?", min_size=1, max_size=6)
 def test_find_is_what_the_words_say(kind: ListKind, items: list[str], value: str) -> None:
     """An item covers a value if it is one of its look-up keys, or a glob that fits; nothing else does."""
     globs = [item for item in items if kind is not ListKind.LOGIN and is_glob(item)]
-    covering = {item for item in items if item in lookup_keys(kind, value, ())}
+    covering = {item for item in items if item in lookup_keys(kind, value)}
     covering |= {glob for glob in globs if glob_matches(glob, value)}
     found = members(a_list("l", kind, *items)).find(value, NOW)
     assert (found in covering) if covering else found is None

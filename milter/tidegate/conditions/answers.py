@@ -17,7 +17,7 @@ from typing import Any
 
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import RECIPIENT_FIELDS
-from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, prefix_of
+from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, shape_of
 from tidegate.conditions.readers import directions
 from tidegate.conditions.text import fold
 from tidegate.model import (
@@ -217,23 +217,19 @@ def _one_of_directions(test: Test, reading: Reading, facts: Facts) -> Answer:
 
 
 @lru_cache(maxsize=2048)
-def _operand(
-    values: tuple[str, ...], globbing: bool, networks: bool
-) -> tuple[frozenset[str], tuple[str, ...], tuple[int, ...]]:
-    """An inline list ready to be asked: its exact keys, its globs, the prefix lengths of its networks."""
-    globs = tuple(value for value in values if is_glob(value)) if globbing else ()
-    prefixes = {prefix_of(value) for value in values} if networks else set()
-    return frozenset(values), globs, tuple(sorted(prefixes))
+def _operand(values: tuple[str, ...], kind: ListKind) -> tuple[frozenset[str], tuple[str, ...], tuple[int, ...]]:
+    """An inline list ready to be asked: its exact keys, its globs, the shapes of its keys."""
+    globs = tuple(value for value in values if is_glob(value)) if kind is _ADDRESS or kind is _DOMAIN else ()
+    return frozenset(values), globs, tuple(sorted({shape_of(kind, value) for value in values}))
 
 
 def _one_of(test: Test, values: Sequence[Scalar], _facts: Facts) -> str | None:
     kind = test.kind
     if kind is None:  # numbers and booleans; a boolean is not the number that Python takes it for
         return next((str(v).lower() for v in values for w in test.values if v == w and type(v) is type(w)), None)
-    globbing = kind is _ADDRESS or kind is _DOMAIN
-    exact, globs, prefixes = _operand(test.values, globbing, kind is _IP)
+    exact, globs, shapes = _operand(test.values, kind)
     for value in values:
-        for key in lookup_keys(kind, str(value), prefixes):
+        for key in lookup_keys(kind, str(value), shapes):
             if key in exact:
                 return key
         for glob in globs:

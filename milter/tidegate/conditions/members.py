@@ -80,7 +80,7 @@ def normalise_grant(text: str, conventions: Conventions) -> Member | str:
 
 def grant_keys(address: str) -> tuple[str, ...]:
     """Every key of `normalise_grant` that covers a folded address."""
-    keys = _address_keys(address)
+    keys = _address_keys(address, EVERY_SHAPE)
     return (*keys, *(key[1:] for key in keys[2:]))
 
 
@@ -158,22 +158,41 @@ def prefix_of(key: str) -> int:
     return length + V6 if ":" in key else length
 
 
+WHOLE, LOCALPART, AT_DOMAIN, BELOW = 0, 1, 2, 3
+"""The shapes of address and domain keys: the whole, `user@`, `@example.com`, `.example.com` with or without @."""
+
+EVERY_SHAPE: Sequence[int] = range(V6 + 129)
+
+
+def shape_of(kind: ListKind, key: str) -> int:
+    """The shape of an item's key. A look-up has to make the keys of those shapes only that some item has."""
+    if kind is _IP:
+        return prefix_of(key)
+    if kind is _DOMAIN:
+        return BELOW if key.startswith(".") else WHOLE
+    if kind is _ADDRESS:
+        if key.startswith("@"):
+            return BELOW if key.startswith("@.") else AT_DOMAIN
+        return LOCALPART if key.endswith("@") else WHOLE
+    return WHOLE
+
+
 # Names of this module: a member of an enumeration costs Python 3.11 as much as a dict look-up and a call.
 _DOMAIN, _ADDRESS, _IP, _STRING = ListKind.DOMAIN, ListKind.ADDRESS, ListKind.IP, ListKind.STRING
 
 
-def lookup_keys(kind: ListKind, value: str, prefixes: Sequence[int] = ()) -> tuple[str, ...]:
+def lookup_keys(kind: ListKind, value: str, shapes: Sequence[int] = EVERY_SHAPE) -> tuple[str, ...]:
     """Every key under which `value` (normalised as its field's readings are) can be found.
 
-    `prefixes` are the prefix lengths that occur in the list (`prefix_of`); only addresses of the IP type use them.
-    A value that is no address has no keys there.
+    `shapes` are those of the items that there are (`shape_of`): keys that nothing can stand under are left out. A value
+    that is no address has no keys in a list of networks.
     """
     if kind is _DOMAIN:
-        return (value, *parents(value))
+        return (value, *parents(value)) if BELOW in shapes else (value,)
     if kind is _ADDRESS:
-        return _address_keys(value)
+        return _address_keys(value, shapes)
     if kind is _IP:
-        return _network_keys(value, tuple(prefixes))
+        return _network_keys(value, tuple(shapes))
     if kind is _STRING:
         return (fold(value),)
     return (value,)
@@ -189,14 +208,20 @@ def parents(domain: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _address_keys(value: str) -> tuple[str, ...]:
+def _address_keys(value: str, shapes: Sequence[int]) -> tuple[str, ...]:
+    if len(shapes) == 1 and shapes[0] == WHOLE:
+        return (value,)
     local, at, domain = value.rpartition("@")
     if not at:
         return (value,) if value else ()
-    dot = domain.find(".")
-    if dot < 0:
-        return (value, f"{local}@", f"@{domain}")
-    return (value, f"{local}@", f"@{domain}", *[f"@{parent}" for parent in parents(domain)])
+    keys = [value]
+    if LOCALPART in shapes:
+        keys.append(f"{local}@")
+    if AT_DOMAIN in shapes or BELOW in shapes:
+        keys.append(f"@{domain}")
+    if BELOW in shapes:
+        keys += [f"@{parent}" for parent in parents(domain)]
+    return tuple(keys)
 
 
 @lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from enum import Enum
 
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS, find_field
-from tidegate.conditions.members import is_glob, lookup_keys, prefix_of
+from tidegate.conditions.members import is_glob, lookup_keys, prefix_of, shape_of
 from tidegate.conditions.operators import NATURAL_KIND
 from tidegate.conditions.text import fold
 from tidegate.model import (
@@ -43,7 +43,7 @@ from tidegate.model import (
 
 SMALL_LIST = 200
 """Items up to which a list is written out into the index instead of being asked."""
-MAX_WRITTEN_OUT = 20_000
+MAX_WRITTEN_OUT = 50_000
 """Entries that all written-out lists may add together."""
 
 _COMMON = frozenset({"direction", "auth.type", "daemon.name", "tls.version", "tls.cipher"})
@@ -210,8 +210,10 @@ def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData]) -> I
         lists=_rows(tables[Slot.LIST]),
         literals=_rows(tables[Slot.LITERAL]),
         expressions=_rows(tables[Slot.EXPRESSION]),
-        prefixes={
-            f: tuple(sorted({prefix_of(k) for k in exact[f]})) for f in ("client.ip", "client.net") if f in exact
+        shapes={
+            f: tuple(sorted({shape_of(kind, key) for key in rows}))
+            for f, rows in exact.items()
+            if (kind := _KINDS.get(f)) is not None
         },
         unkeyed=tuple(unkeyed),
     )
@@ -253,9 +255,9 @@ def _look_up(field: str, table: Mapping[str, tuple[int, ...]], reading: Reading,
         for value in reading.values:
             found.update(table.get("true" if value else "false", ()))
         return
-    prefixes = index.prefixes.get(field, ())
+    shapes = index.shapes.get(field, ())
     for value in reading.values:
-        for key in lookup_keys(kind, value, prefixes):  # type: ignore[arg-type]  # texts, by their kind
+        for key in lookup_keys(kind, value, shapes):  # type: ignore[arg-type]  # texts, by their kind
             if key in table:
                 found.update(table[key])
 
@@ -282,15 +284,18 @@ def _scan(facts: Facts, policies: PolicySet, field: str, found: set[int]) -> Non
 def _ask_lists(
     facts: Facts, policies: PolicySet, field: str, rows: tuple[tuple[str, tuple[int, ...]], ...], found: set[int]
 ) -> None:
+    now = facts.now
     for reading in _readings(facts, field):
-        if not reading.values and reading.cause is None:
+        values = [str(value) for value in reading.values]
+        unreadable = reading.cause is not None
+        if not values and not unreadable:
             continue
         for name, numbers in rows:
             known = policies.list(name)
-            if (
-                reading.cause is not None
-                or known is None
-                or known.cause is not None
-                or any(known.find(str(value), facts.now) is not None for value in reading.values)
-            ):
+            if unreadable or known is None or known.cause is not None:
                 found.update(numbers)
+                continue
+            for value in values:
+                if known.find(value, now) is not None:
+                    found.update(numbers)
+                    break

@@ -206,8 +206,8 @@ class Generation:
         self.reads_body = traits.reads_body
         self.per_recipient = traits.per_recipient
         self.shadows, self.exempts = frozenset(traits.shadows), frozenset(traits.exempts)
-        prefixes = {one.field: one.lengths for one in traits.prefixes}
-        self.index = Index(exact=exact, prefixes=prefixes, unkeyed=traits.unkeyed, **rows)
+        shapes = {one.field: one.shapes for one in traits.shapes}
+        self.index = Index(exact=exact, shapes=shapes, unkeyed=traits.unkeyed, **rows)
         yield
         self._patterns: dict[str, FieldPatterns] = {}
         yield from self._open_patterns(rows["literals"], rows["expressions"], trees)

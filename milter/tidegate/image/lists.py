@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, prefix_of
+from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, shape_of
 from tidegate.image.codec import (
     NUMBER,
     TEXT,
@@ -52,7 +52,7 @@ class ListHeader:
     stale: bool
     doubted: tuple[str, ...]
     salt: str
-    prefixes: tuple[int, ...]
+    shapes: tuple[int, ...]
     special: tuple[int, ...]
     hashes: Span
     ends: Span
@@ -106,7 +106,7 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
     for _, written, _ in rows:
         end += len(written)
         ends.append(end)
-    prefixes = {prefix_of(item.key) for item in data.items} if data.kind is ListKind.IP else set()
+    shapes = {shape_of(data.kind, item.key) for item in data.items}
     header = ListHeader(
         data.name,
         data.kind,
@@ -115,7 +115,7 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
         data.state is EntryState.STALE,
         data.doubted,
         salt.hex(),
-        tuple(sorted(prefixes)),
+        tuple(sorted(shapes)),
         tuple(index for index, (_, _, item) in enumerate(rows) if item in special),
         sections.add(array("Q", [number for number, _, _ in rows]).tobytes()),
         sections.add(ends.tobytes()),
@@ -129,7 +129,7 @@ class Members:
     """One list of a generation; implements model.MemberList."""
 
     __slots__ = (
-        "_ends", "_hashes", "_items", "_matches", "_prefixes", "_salt", "_special", "_texts", "_tree",
+        "_ends", "_hashes", "_items", "_matches", "_salt", "_shapes", "_special", "_texts", "_tree",
         "cause", "doubted", "kind", "name", "stale",
     )  # fmt: skip
     name: str
@@ -148,7 +148,7 @@ class Members:
         self.doubted = frozenset(header.doubted)
         self._matches = matches
         self._salt = bytes.fromhex(header.salt)
-        self._prefixes = header.prefixes
+        self._shapes = header.shapes
         self._special = header.special
         self._hashes = section(body, header.hashes).cast("Q")
         self._ends = section(body, header.ends).cast("Q")
@@ -172,7 +172,7 @@ class Members:
         if self.cause is not None:
             return None
         if self.kind is not ListKind.REGEX:
-            for key in lookup_keys(self.kind, value, self._prefixes):
+            for key in lookup_keys(self.kind, value, self._shapes):
                 for item in self._under(key):
                     if item.end is None or now < item.end:
                         return key

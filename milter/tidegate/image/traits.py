@@ -17,11 +17,11 @@ PIECE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
-    """Index.prefixes of one field."""
+class Shapes:
+    """Index.shapes of one field."""
 
     field: str
-    lengths: tuple[int, ...]
+    shapes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Traits:
     shadows: tuple[int, ...]
     exempts: tuple[int, ...]
     unkeyed: tuple[int, ...]
-    prefixes: tuple[Prefixes, ...]
+    shapes: tuple[Shapes, ...]
     reads_body: bool
 
 
@@ -62,7 +62,7 @@ class Trees:
 
 
 TRAITS: Final[Codec] = record(
-    Traits, WHOLES, WHOLES, WHOLES, WHOLES, many(record(Prefixes, TEXT, WHOLES)), TRUTH
+    Traits, WHOLES, WHOLES, WHOLES, WHOLES, many(record(Shapes, TEXT, WHOLES)), TRUTH
 )  # fmt: skip
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
@@ -113,7 +113,7 @@ def traits_of(rules: Sequence[Rule], index: Index) -> Traits:
         shadows=tuple(number for number, rule in awake if rule.mode is Mode.SHADOW),
         exempts=tuple(number for number, rule in awake if rule.do.exempt is not None),
         unkeyed=index.unkeyed,
-        prefixes=tuple(Prefixes(field, lengths) for field, lengths in index.prefixes.items()),
+        shapes=tuple(Shapes(field, shapes) for field, shapes in index.shapes.items()),
         reads_body=any(_reads_body(rule) for _, rule in awake),
     )
 

@@ -56,7 +56,7 @@ class Index:
     lists: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
     literals: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
     expressions: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
-    prefixes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of `ip` keys: 32, 24, 128+64 …
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the exact keys: conditions/members.py
     unkeyed: tuple[int, ...] = ()
 
 

@@ -178,7 +178,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _switch(text: str) -> bool:
-    if text in ("true", "on", "yes", "logins"):
+    if text in ("true", "on", "yes"):
         return True
     if text in ("false", "off", "no", "none"):
         return False
@@ -256,6 +256,7 @@ KEYS: dict[str, Callable[[str], Any]] = {
     "policies": _path,
     "state": _path,
     "workers": _whole(1, 256),
+    "pin": _switch,
     "deadline": _duration(0.5, 25.0),  # Postfix's milter_command_timeout is 30 s
     "log": _log,
     "format": _one_of("json", "logfmt"),

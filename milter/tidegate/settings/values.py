@@ -48,6 +48,7 @@ class Settings:
     policies: str
     state: str = STATE
     workers: int = 1
+    pin: bool = True  # each worker to one CPU
     deadline: float = 8.0
     log: str = "stderr"
     format: str = "json"
