@@ -58,7 +58,7 @@ def explained(*rules: Rule, inbound: bool = False) -> tuple[RuleEvidence, ...]:
         (Rule("r", Always(), HOLD, exceptions=(ExceptClause("crm", Always()),)), "exception crm"),
         (Rule("r", Always(), HOLD, exceptions=(ExceptClause("crm", Always(), NOW),)), ""),
         (Rule("r", Always(), HOLD, per_recipient=True), "judged at RCPT, for each recipient alone"),
-        (Rule("r", Always(), HOLD, mode=Mode.SHADOW), "in shadow: evaluated, without effect"),
+        (Rule("r", Always(), HOLD, mode=Mode.SHADOW), "in shadow: evaluated, without effect; alone it would hold"),
         (Rule("r", DOUBT, HOLD), "in doubt: the store is away"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.builders.transactions import NOW, FakePolicies, a_transaction
-from tidegate.engine.judge import judge
+from tidegate.engine.judge import MAX_ALONE, judge
 from tidegate.model import (
     Actions,
     AddHeader,
@@ -393,7 +393,14 @@ def test_shadow_changes_nothing_but_would() -> None:
     plain, verdict = verdict_of(rules), verdict_of([*shadow, *rules])
     enforced = tuple(mark for mark in verdict.trail if not mark.shadow)
     assert plain == replace(verdict, trail=enforced, would=None)
-    assert (REJECT, {"s", "t", "e"}) == (verdict.would, {mark.rule for mark in verdict.trail if mark.shadow})
+    alone = {mark.rule: mark.would for mark in verdict.trail if mark.shadow}
+    assert (REJECT, {"s": REJECT, "t": HOLD, "e": ACCEPT}) == (verdict.would, alone)
+
+
+def test_not_every_shadow_rule_is_told_alone() -> None:
+    """Each is a judgement of its own, so there are as many as the log names."""
+    verdict = verdict_of([Rule(f"s{n:03}", YES, hold(), mode=Mode.SHADOW) for n in range(MAX_ALONE + 5)])
+    assert [HOLD] * MAX_ALONE + [None] * 5 == [mark.would for mark in verdict.trail]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from tidegate.observe.masking import harmless, masked, without_people
 FORMS = ("json", "logfmt")
 TRAIL = (
     Mark("stop", Truth.YES, "login in suspended"),
-    Mark("trial", Truth.YES, shadow=True),
+    Mark("trial", Truth.YES, shadow=True, would=Disposition.DEFER),
+    Mark("maybe", Truth.UNKNOWN, shadow=True, would=Disposition.HOLD, cause=Cause(Doubt.PASSING, "list l: gone")),
+    Mark("quiet", Truth.UNKNOWN, shadow=True, would=Disposition.REJECT, cause=Cause(Doubt.PASSING, "list l: gone")),
+    Mark("uncounted", Truth.YES, shadow=True),
     Mark("doubt", Truth.UNKNOWN, cause=Cause(Doubt.LASTING, "subject: not decodable")),
 )
 VERDICT = Verdict(
@@ -69,8 +72,8 @@ def test_what_it_says(form: str) -> None:
         "rule": "stop",
         "would": "defer",
         "rules": "['stop']",
-        "would_rules": "['trial']",
-        "unknown": "['doubt: subject: not decodable']",
+        "would_rules": "['trial: defer', 'maybe: hold', 'uncounted']",
+        "unknown": "['maybe: list l: gone', 'quiet: list l: gone', 'doubt: subject: not decodable']",
         "ms": "1.23",
     }
     assert expected == {key: event[key] for key in expected}

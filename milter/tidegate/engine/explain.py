@@ -105,7 +105,8 @@ def _why_not(
     if mark.lost_to:
         return f"lost to {mark.lost_to}"
     if mark.shadow:
-        return "in shadow: evaluated, without effect"
+        alone = f"; alone it would {mark.would.name.lower()}" if mark.would is not None else ""
+        return f"in shadow: evaluated, without effect{alone}"
     return f"in doubt: {mark.cause.text}" if mark.truth is Truth.UNKNOWN and mark.cause is not None else ""
 
 

@@ -40,6 +40,8 @@ from tidegate.model import (
 )
 
 _GOES_ON = (Disposition.ACCEPT, Disposition.HOLD)
+MAX_ALONE = 20
+"""Rules in shadow of which it is told what each alone would do: as many as the decision line names."""
 _NOBODY_LEFT = "no recipient would be left"
 _EXEMPT_IN_DOUBT = "an exempt that names the rule is broken, or can't be judged"
 
@@ -85,6 +87,7 @@ def judge_recipient(transaction: Transaction, recipient: Recipient, policies: Po
         changes=Changes(),
         certain=verdict.certain and disposition is verdict.disposition,
         would=None if would is disposition else would,
+        trail=tuple(one if one.would is None else replace(one, would=_at_rcpt(one.would)) for one in verdict.trail),
     )
 
 
@@ -119,7 +122,16 @@ def _conclude(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> V
     if len(enforced) == len(concerned):
         return verdict
     would = _decide(concerned, accepted, facts).disposition
-    marks = [_mark(one, facts, shadow=True) for one in _ranked(concerned) if shadowed(one.rule)]
+    hidden = [one for one in _ranked(concerned) if shadowed(one.rule)]
+    alone = (
+        [would]
+        if len(hidden) == 1
+        else [_decide([*enforced, one], accepted, facts).disposition for one in hidden[:MAX_ALONE]]
+    )
+    marks = [
+        replace(_mark(one, facts, shadow=True), would=alone[number] if number < len(alone) else None)
+        for number, one in enumerate(hidden)
+    ]
     return replace(verdict, trail=(*verdict.trail, *marks), would=None if would is verdict.disposition else would)
 
 

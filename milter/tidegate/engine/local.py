@@ -21,6 +21,9 @@ def hold_null_sender(verdict: Verdict, facts: Facts) -> Verdict:
     if facts.read("sender.null").values != (True,):
         return verdict
     would = Disposition.HOLD if verdict.would in _REFUSALS else verdict.would
+    if any(mark.would in _REFUSALS for mark in verdict.trail):
+        held = (replace(one, would=Disposition.HOLD) if one.would in _REFUSALS else one for one in verdict.trail)
+        verdict = replace(verdict, trail=tuple(held))
     if verdict.disposition not in _REFUSALS:
         return replace(verdict, would=None if would is verdict.disposition else would)
     why = verdict.reason or (verdict.reply.text if verdict.reply is not None else verdict.rule)

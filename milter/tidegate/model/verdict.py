@@ -68,6 +68,7 @@ class Mark:
     shadow: bool = False
     exempted_by: str = ""  # the exempt that silenced it
     lost_to: str = ""  # the rule that won against it (stricter, or lower priority number)
+    would: Disposition | None = None  # of the message, were this rule in shadow the only one of them in force
 
 
 @dataclass(frozen=True, slots=True)

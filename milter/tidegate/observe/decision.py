@@ -99,7 +99,11 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
     if not verdict.trail:
         return
     matched = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and not mark.shadow]
-    shadows = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and mark.shadow]
+    shadows = [
+        mark.rule if mark.would is None else f"{mark.rule}: {_NAMES[mark.would]}"
+        for mark in verdict.trail
+        if mark.shadow and (mark.truth is Truth.YES or mark.would not in (None, verdict.disposition))
+    ]
     unknown = [
         words.shown(f"{mark.rule}: {mark.cause.text if mark.cause else ''}")
         for mark in verdict.trail

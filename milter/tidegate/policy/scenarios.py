@@ -47,6 +47,7 @@ EXPECT_KEYS: dict[str, str] = {
     "matched": "rules that match, all of them",
     "unknown": "rules that could not be known, all of them",
     "would": "the disposition with all shadow rules in force",
+    "would_rules": "{RULE: the disposition with this one rule in shadow in force}, all of them",
     "certain": "false: the doubt decided",
     "headers": "{NAME: TEXT or list}: what is added; [] for removed",
     "rcpt": "all recipients in the end, copies included",
@@ -69,6 +70,7 @@ class Expectation:
     matched: tuple[str, ...] | None = None
     unknown: tuple[str, ...] | None = None
     would: Disposition | None = None
+    would_rules: tuple[tuple[str, Disposition], ...] | None = None
     certain: bool | None = None
     headers: tuple[tuple[str, tuple[str, ...]], ...] | None = None
     recipients: tuple[str, ...] | None = None
@@ -172,6 +174,8 @@ def _expectation(node: Node, findings: Findings) -> Expectation | None:
         if key in keys:
             word = findings.choice(keys[key], f"`{key}`", _DISPOSITIONS)
             found[key] = Disposition[word.upper()] if word else None
+    if "would_rules" in keys:
+        found["would_rules"] = _dispositions(keys["would_rules"], findings)
     for key in ("reply", "reason", "rule", "sender"):
         if key in keys:
             found[key] = _text_or_empty(keys[key], key, findings)
@@ -187,6 +191,16 @@ def _expectation(node: Node, findings: Findings) -> Expectation | None:
             (one, texts[0] if texts else "") for one, texts in _pairs(keys["refused"], "refused", findings)
         )
     return Expectation(**found)  # type: ignore[arg-type]  # each key is set above to its own field's type
+
+
+def _dispositions(node: Node, findings: Findings) -> tuple[tuple[str, Disposition], ...]:
+    """`{RULE: DISPOSITION}`."""
+    written = findings.mapping(node, "`would_rules`", "would_rules: {some-rule: reject}")
+    words = [
+        (key.text, findings.choice(value, f"`{key.text}`", _DISPOSITIONS))
+        for key, value in (written.pairs if written else ())
+    ]
+    return tuple((name, Disposition[word.upper()]) for name, word in words if word)
 
 
 def _text_or_empty(node: Node, key: str, findings: Findings) -> str | None:

@@ -88,6 +88,13 @@ def _of_verdict(expect: Expectation, verdict: Verdict) -> Iterator[Difference]:
     for what, text, found in (("reason", expect.reason, verdict.reason), ("rule", expect.rule, verdict.rule)):
         if text is not None and text != found:
             yield Difference(what, text, found)
+    if expect.would_rules is not None:
+        alone = (f"{one.rule}: {one.would.name.lower()}" for one in verdict.trail if one.would is not None)
+        yield from _compare(
+            "would_rules",
+            tuple(sorted(f"{name}: {one.name.lower()}" for name, one in expect.would_rules)),
+            tuple(sorted(alone)),
+        )
     if expect.certain is not None and expect.certain is not verdict.certain:
         yield Difference("certain", str(expect.certain).lower(), str(verdict.certain).lower())
 
