@@ -77,6 +77,11 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "exempt-all": CodeRow(
         "`exempt: all` needs an end within 24 hours and a ticket", "add `active: {until: …}` and `ticket: …`"
     ),
+    "exempt-at-rcpt": CodeRow(
+        "an exempt names a per_recipient rule, and asks what is not known at RCPT",
+        "write the exception into that rule (`except:`), or ask only what is known at MAIL",
+        _WARNING,
+    ),
     "exempt-skip": CodeRow("a rule that exempts can't skip its doubts", "remove `on_error: skip`"),
     "defer-without-scope": CodeRow(
         "`on_invalid: defer`, but nothing says which mail it is about", "add `scope:`, or repair `when` or `do`"

@@ -99,6 +99,7 @@ def load_policy(
     book.build_all()
     rules = _Rules(desk, texts[EntryKind.RULE])
     rules.build_all()
+    rules.tell_late_exempts()
     lists.tell_dependants(rules.asks)
     found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *listed.read.values())})
     loaded = Loaded(
@@ -236,12 +237,29 @@ class _Rules:
         self.rules: list[Rule] = []
         self.asks: dict[str, list[str]] = {}
         self.examples: dict[str, tuple[Example, ...]] = {}
+        self._late: dict[str, str] = {}  # exempting rules, and what they ask that is not known at RCPT
 
     def build_all(self) -> None:
         """All of them, and into the books."""
         self._gather_names()
         for name in self._texts:
             self._settle(name)
+
+    def tell_late_exempts(self) -> None:
+        """Exempts that can't be known when a rule that they name is judged: it answers 4xx, whoever is meant."""
+        at_rcpt = [rule for rule in self.rules if rule.per_recipient]
+        for rule in self.rules:
+            late, exempt = self._late.get(rule.id), rule.do.exempt
+            if late is None or exempt is None:
+                continue
+            named = [one.id for one in at_rcpt if exempt.everything or {one.id, *one.tags} & {*exempt.names}]
+            if named:
+                several = ", ".join(f"`{one}`" for one in named[:_NAMED]) + (", …" if len(named) > _NAMED else "")
+                message = (
+                    f"it asks about {late}, not known at RCPT: what it exempts there ({several}) can only answer 4xx"
+                )
+                key = EntryKey(EntryKind.RULE, rule.id)
+                self._desk.problems.append(problem("exempt-at-rcpt", message, rule.place, entry=key))
 
     def _gather_names(self) -> None:
         """Ids, tags, and who exempts, from everything that can be read: an exempt names rules that come later too."""
@@ -290,6 +308,8 @@ class _Rules:
             state = EntryState.SHADOW
         if state not in (EntryState.OFF, EntryState.EXPIRED):
             self.rules.append(rule if rule.state is state else replace(rule, state=state))
+            if parts.late:
+                self._late[rule.id] = parts.late
             for one in parts.lists:
                 self.asks.setdefault(one, []).append(rule.id)
             if parts.aligned and "logins" not in desk.names.lists:

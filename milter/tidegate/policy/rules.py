@@ -22,6 +22,7 @@ from tidegate.model import (
     Sample,
     Schedule,
     Scope,
+    Stage,
 )
 from tidegate.policy.actions import build_actions, touches_only_headers
 from tidegate.policy.dates import read_moment, warn_of_end
@@ -64,6 +65,7 @@ class RuleParts:
     inbound: bool = False
     aligned: bool = False
     stale_exempt: bool = False
+    late: str = ""  # something it asks that is not known at MAIL
     examples: tuple[Example, ...] = ()
     texts: dict[str, str] = field(default_factory=dict)  # description, owner, ticket
 
@@ -179,6 +181,8 @@ def _conditions(
         parts.lists |= one.lists
         parts.inbound |= one.inbound
         parts.aligned |= one.aligned
+        if one.quantified or one.latest > Stage.MAIL:
+            parts.late = "all recipients" if one.latest <= Stage.RCPT else "the message"
     if parts.scope is not None:
         parts.inbound |= "inbound" in parts.scope.directions
     if "active" in keys:
