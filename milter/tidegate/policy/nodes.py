@@ -23,6 +23,8 @@ MAX_PROBLEMS = 200
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.SafeLoader("")
+_TELLING = frozenset(yaml.SafeLoader.yaml_implicit_resolvers)
+"""First characters of texts that YAML may take for something else; most texts begin with none of them."""
 
 
 class Tag(Enum):
@@ -79,6 +81,20 @@ def get(mapping: Mapping, key: str) -> Node | None:
     return next((value for name, value in mapping.pairs if name.text == key), None)
 
 
+def _resolved(text: str) -> Tag:
+    return _TAGS.get(_RESOLVER.resolve(yaml.ScalarNode, text, (True, False)), Tag.TEXT)
+
+
+def _events(text: str) -> Iterator[Any]:
+    """libyaml's events. As yaml.parse, which asks twice for each."""
+    loader = _LOADER(text)
+    try:
+        while (event := loader.get_event()) is not None:
+            yield event
+    finally:
+        loader.dispose()
+
+
 @dataclass(slots=True)
 class _Open:
     """A sequence or mapping whose end has not come yet."""
@@ -109,8 +125,14 @@ class _Composer:
     def take(self, event: Any) -> bool:
         """One event; False: it makes no sense to go on."""
         kind = type(event)
-        if kind is yaml.ScalarEvent or kind is yaml.AliasEvent:
-            self.add(self.scalar(event))
+        if kind is yaml.ScalarEvent:  # seven of ten, so without a call too many
+            node = self.scalar(event)
+            if self.stack:
+                self.stack[-1].children.append(node)
+            else:
+                self.root = node
+        elif kind is yaml.AliasEvent:
+            self.add(self.alias(event))
         elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
             self.marks(event)
             self.stack.append(_Open(event, kind is yaml.MappingStartEvent))
@@ -132,20 +154,24 @@ class _Composer:
         if event.tag and event.tag != "!":
             self.tell("tag", f"the tag {event.tag[:60]}: tags are not allowed", self.place(event))
 
-    def scalar(self, event: Any) -> Scalar:
+    def alias(self, event: Any) -> Scalar:
         place = self.place(event)
-        start, end = event.start_mark.index, event.end_mark.index
-        if type(event) is yaml.AliasEvent:
-            self.tell("anchor-or-alias", f"the alias *{str(event.anchor)[:40]}: aliases are not allowed", place)
-            return Scalar("", Tag.NULL, False, place, start, end)
-        self.marks(event)
+        self.tell("anchor-or-alias", f"the alias *{str(event.anchor)[:40]}: aliases are not allowed", place)
+        return Scalar("", Tag.NULL, False, place, event.start_mark.index, event.end_mark.index)
+
+    def scalar(self, event: Any) -> Scalar:
+        start, end = event.start_mark, event.end_mark
+        line = start.line
+        place = Place(self.name, line + 1 + self.lines, start.column + 1, end.column + 1 if end.line == line else 0)
+        if event.anchor or event.tag:
+            self.marks(event)
         text: str = event.value
         if len(text) > MAX_SCALAR:
             self.tell("too-long", f"a text of more than {MAX_SCALAR} characters", place)
             text = text[:MAX_SCALAR]
-        quoted = not event.implicit[0] or event.style not in (None, "")
-        tag = Tag.TEXT if quoted else _TAGS.get(_RESOLVER.resolve(yaml.ScalarNode, text, (True, False)), Tag.TEXT)
-        return Scalar(text, tag, quoted, place, start, end)
+        quoted = bool(event.style) or not event.implicit[0]
+        tag = Tag.TEXT if quoted or text[:1] not in _TELLING else _resolved(text)
+        return Scalar(text, tag, quoted, place, start.index, end.index)
 
     def add(self, node: Node) -> None:
         if self.stack:
@@ -180,7 +206,7 @@ def compose_text(text: str, name: str, lines: int = 0) -> tuple[Node | None, lis
     """(root, problems, whether the syntax is sound) of one YAML document; `lines` is added to every line number."""
     composer = _Composer(name, lines)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in _events(text):
             if not composer.take(event):
                 return None, composer.problems, False
     except yaml.MarkedYAMLError as error:
