@@ -15,6 +15,8 @@ from tidegate.model import Entry, EntryKey, EntryState, Place, Problem, Severity
 Key = tuple[str, str]  # what it is about (entry or source), and the code
 
 # The daemon's own problem codes: summary, cure. Those of the policy language are in policy/codes.py.
+CONFIRM = "say that it is meant: tidegate confirm"
+
 CODES: dict[str, tuple[str, str]] = {
     "settings-unreadable": ("the settings file can't be read", "make the file readable for the daemon's account"),
     "settings-syntax": ("the settings file is not valid YAML", "correct the line that is shown"),
@@ -30,10 +32,19 @@ CODES: dict[str, tuple[str, str]] = {
     "no-policy": ("there is no policy file: all mail is accepted", "put a *.yaml file into the policy directory"),
     "no-generation": ("no policy could be loaded: all mail is deferred", "repair the policy directory"),
     "source-unreadable": ("a source can't be read; what it held before stays in force", "make it readable"),
-    "source-empty": ("a source that held entries is empty; they stay in force", "restore it, or delete the file"),
-    "source-truncated": ("a file lost its end mark `...`; what it held stays in force", "save the whole file again"),
+    "source-empty": (
+        "a source that held entries is empty; they stay in force",
+        f"restore it, or {CONFIRM}",
+    ),
+    "source-truncated": (
+        "a file lost its end mark `...`; what it held stays in force",
+        f"save it again, or {CONFIRM}",
+    ),
     "source-ignored": ("something in the policy directory is no regular file", "remove it, or rename it"),
-    "mass-vanish": ("more than half of the entries are gone at once; they stay in force", "tidegate confirm"),
+    "mass-vanish": (
+        "more than half of the entries are gone at once; they stay in force",
+        f"restore them, or {CONFIRM}",
+    ),
     "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
     "record-corrupt": ("the record of accepted entries is damaged; it was set aside", "none: a new one is written"),

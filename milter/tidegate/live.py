@@ -124,13 +124,16 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
 
 
 def guard(
-    sources: tuple[Source, ...], error: str, accepted: Accepted
+    sources: tuple[Source, ...], error: str, accepted: Accepted, confirmed: bool = False
 ) -> tuple[tuple[Source, ...], tuple[Problem, ...]]:
     """What the loader may believe of the sources: a known file that lost its content is unreadable, not empty.
 
     `error` says why the directory can't be read at all. An unreadable source makes every entry that is missing
-    STALE (policy/load.py), which is what absence has to mean.
+    STALE (policy/load.py), which is what absence has to mean. `confirmed`: a person says that what is gone is meant to
+    be; then an empty file is none, and only what can't be read keeps what it held.
     """
+    if confirmed and not error:
+        return tuple(source for source in sources if source.error or source.data.strip()), ()
     known = {name: file for name, file in accepted.files.items() if file.entries}
     if error or (not sources and known):
         why = error or "the policy directory holds no policy file any more"

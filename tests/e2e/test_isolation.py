@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -209,3 +210,28 @@ def test_one_message_sees_one_generation(site: Site) -> None:
         following = client.send("alice@example.com", [BOB], b"From: alice@example.com\nSubject: journey\n\nx\n").final
     assert "Before" in reply.text
     assert "After" in following.text or 421 == following.code
+
+
+def test_what_is_missing_is_confirmed_in_one_command(site: Site) -> None:
+    """An empty file keeps what it held until `tidegate confirm` says that it is meant; the alert is over then."""
+    daemon = site.daemon
+    daemon.load(("30.yaml", rules(on_subject("emptied", refuse()))))
+    daemon.load(("30.yaml", ""))
+    assert 550 == code(site, "emptied")
+    assert any("tidegate confirm" in str(alert["cure"]) for alert in daemon.alerts().values())
+    done = daemon.command("confirm", "--config", str(daemon.config))
+    assert (0, "") == (done.returncode, done.stderr), done
+    assert "gone  rule emptied" in done.stdout
+    assert [250, 550] == [code(site, subject) for subject in ("emptied", "steady")]
+
+
+def test_reload_waits_until_it_is_in_force(site: Site) -> None:
+    """`tidegate reload` comes back when the edit counts, and exits 1 where an alert stands."""
+    daemon = site.daemon
+    daemon.policy("30.yaml", rules(on_subject("reloaded", refuse())))
+    done = daemon.command("reload", "--config", str(daemon.config), "--json")
+    assert 0 == done.returncode, done
+    assert ["rule reloaded"] == json.loads(done.stdout)["changed"]
+    assert 550 == code(site, "reloaded")
+    daemon.policy("30.yaml", rules(on_subject("reloaded", "{rejekt: 1}")))
+    assert 1 == daemon.command("reload", "--config", str(daemon.config)).returncode

@@ -78,6 +78,24 @@ def test_a_known_file_that_lost_its_content_is_unreadable(sources: tuple[Source,
 
 
 @pytest.mark.parametrize(
+    ("sources", "error", "left"),
+    [
+        ((Source("10.yaml", b"version: 1\n"),), "", ["10.yaml"]),
+        ((Source("10.yaml", b" \n"),), "", []),
+        ((), "", []),
+        ((Source("10.yaml", error="EACCES"),), "", ["10.yaml"]),
+        ((), "EACCES", ["10.yaml"]),
+    ],
+    ids=["cut", "empty", "no files", "an unreadable file", "an unreadable directory"],
+)
+def test_a_confirmed_absence_is_one(sources: tuple[Source, ...], error: str, left: list[str]) -> None:
+    """What a person confirmed is gone; what can't be read can't be confirmed away."""
+    guarded, problems = guard(sources, error, RECORD, confirmed=True)
+    assert left == [source.name for source in guarded]
+    assert bool(error) == bool(problems)
+
+
+@pytest.mark.parametrize(
     ("data", "ends"),
     [
         (b"a\n...\n", True),

@@ -9,46 +9,22 @@ from typing import Any
 
 import click
 
-from tidegate.control import UnreachableError, ask
+from tidegate.cli.reach import ask_daemon, daemon_options
 
 _QUIET = ("active", "shadow", "off")  # states that somebody chose
 
 
 @click.command()
-@click.option("--config", default="/etc/tidegate/tidegate.yaml", show_default=True, help="The settings file.")
-@click.option("--state", default="", help="The daemon's state directory, instead of the one that the settings name.")
+@daemon_options
 @click.option("--json", "as_json", is_flag=True, help="The whole document as JSON.")
 def status(config: str, state: str, as_json: bool) -> None:
     """What is in force, and what is wrong.
 
     Exit codes: 0 all is as written; 1 an alert stands; 2 no daemon answers.
     """
-    document: dict[str, Any] = {}
-    reasons = []
-    for place in [state] if state else _states(config):
-        try:
-            document = ask(place, {"do": "status"})
-            break
-        except UnreachableError as error:
-            reasons.append(str(error))
-    if not document:
-        click.echo(f"tidegate: no daemon answers: {'; '.join(reasons)}", err=True)
-        sys.exit(2)
+    document = ask_daemon(config, state, {"do": "status"})
     click.echo(json.dumps(document, indent=2) if as_json else text(document))
     sys.exit(1 if document.get("degraded") else 0)
-
-
-def _states(config: str) -> list[str]:
-    """Where the daemon of this settings file has its state: as written, as last good."""
-    from tidegate.settings import Settings, recall
-    from tidegate.supervisor.boot import read_settings
-
-    settings, named = read_settings(config)
-    states = [settings.state if isinstance(settings, Settings) else named]
-    recorded = recall(config, states)
-    if recorded:
-        states.append(recorded.settings.state)
-    return [state for state in dict.fromkeys(states) if state] or ["/var/lib/tidegate"]
 
 
 def text(document: Mapping[str, Any]) -> str:

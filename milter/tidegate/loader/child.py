@@ -36,7 +36,7 @@ class Request:
     number: int  # of the generation, if it becomes one
     skip: frozenset[str] = frozenset()  # progress names that killed a child
     problems: tuple[Problem, ...] = ()  # one for each of those
-    confirmed: bool = False  # a person said that the many missing entries are meant to be gone
+    confirmed: bool = False  # a person said that what is missing is meant to be gone
 
 
 class _ListFiles:
@@ -61,7 +61,7 @@ def work(child: Confined, request: Request) -> None:
     accepted, problems = live.read_accepted(request.state)
     # A directory, say, in the place of a file that held entries: the file is unreadable, not gone.
     replaced = tuple(Source(name, error=why) for name, why in found.ignored if name in accepted.files)
-    sources, lost = live.guard((*found.sources, *replaced), found.error, accepted)
+    sources, lost = live.guard((*found.sources, *replaced), found.error, accepted, request.confirmed)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
     unread = found.error or _all_unread(sources)
     if unread and not accepted.texts:

@@ -1,0 +1,80 @@
+"""`tidegate confirm`: what is missing from the policy directory is meant to be gone. `tidegate reload`: load it now.
+
+Absence is not deletion: an empty file, a cut one, a mass of entries that vanish at once change nothing until a person
+says so. Both commands wait for the load that they ask for, and say what it changed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from tidegate.cli.output import emit
+from tidegate.cli.reach import UnansweredError, ask_daemon, daemon_options
+
+_PATIENCE = 90.0  # seconds; the loader itself has 60
+_LOOK = 0.1
+
+
+@click.command()
+@daemon_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def confirm(config: str, state: str, as_json: bool) -> None:
+    """Confirm that what is missing is meant to be gone.
+
+    Entries that stay in force although their file is empty, cut or gone are given up. What can't be read stays.
+
+    Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
+    """
+    _load("confirm", config, state, as_json)
+
+
+@click.command()
+@daemon_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def reload(config: str, state: str, as_json: bool) -> None:
+    """Read the policy directory now, and wait until it is in force.
+
+    Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
+    """
+    _load("reload", config, state, as_json)
+
+
+def _load(what: str, config: str, state: str, as_json: bool) -> None:
+    before = ask_daemon(config, state, {"do": "status"})
+    ask_daemon(config, state, {"do": what})
+    after = _wait(config, state, before)
+    gone = sorted(_entries(before).keys() - _entries(after).keys())
+    changed = sorted(key for key, entry in _entries(after).items() if _entries(before).get(key) != entry)
+    number = after["generation"]["number"]
+    alerts = after.get("alerts", [])
+    if as_json:
+        emit({"generation": number, "gone": gone, "changed": changed, "alerts": alerts})
+    else:
+        click.echo(f"generation {number}: {len(changed)} entries are new or changed, {len(gone)} are gone")
+        for key in gone:
+            click.echo(f"  gone  {key}")
+        for alert in alerts:
+            click.echo(f"{alert['severity'].upper()}  {alert['place']}: {alert['message']} [{alert['code']}]")
+    sys.exit(1 if after.get("degraded") else 0)
+
+
+def _wait(config: str, state: str, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The status after the load: at least one has ended since, none runs, and all workers have what came of it."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        after = ask_daemon(config, state, {"do": "status"})
+        load, number = after["load"], after["generation"]["number"]
+        current = all(worker["generation"] == number for worker in after["workers"])
+        if load["count"] > before["load"]["count"] and not load["busy"] and current:
+            return after
+        time.sleep(_LOOK)
+    raise UnansweredError(f"the load did not end within {_PATIENCE:.0f} s; see tidegate status")
+
+
+def _entries(document: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {entry["key"]: (entry["state"], entry.get("digest", "")) for entry in document.get("entries", ())}
