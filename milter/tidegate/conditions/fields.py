@@ -62,6 +62,7 @@ RECIPIENT_FIELDS: dict[str, str] = {
 }
 """Names inside any_rcpt, all_rcpt and no_rcpt, and the fields they stand for."""
 
+_PART = re.compile(r"\.(?:address|domain|localpart|aligned)\Z")  # a mailbox's part, and no header's name
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,200}\Z")  # RFC 5322 section 2.2: printable ASCII but the colon
 
 
@@ -69,6 +70,6 @@ def find_field(name: str) -> Field | None:
     """The registry's row for `name` (case ignored), or one made for `header.NAME`; None: no such field."""
     name = name.lower()
     row = FIELDS.get(name)
-    if row is None and name.startswith("header.") and _HEADER_NAME.match(name[7:]):
+    if row is None and name.startswith("header.") and _HEADER_NAME.match(name[7:]) and not _PART.search(name):
         row = Field(name, FieldType.TEXT, Stage.HEADERS, "the decoded values of that header", multiple=True)
     return row

@@ -28,7 +28,7 @@ PLACEHOLDERS: dict[str, str] = {
 LATER = frozenset({"limit.used", "limit.max", "limit.retry", "limit.name"})
 """Names that belong to limits, which this version does not know."""
 
-_PART = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.]*)\}|[{}]")
+_PART = re.compile(r"\{\{|\}\}|\{([^{}\s]*)\}|[{}]")
 _BRACES = {"{{": "{", "}}": "}"}
 
 

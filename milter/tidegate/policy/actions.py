@@ -11,6 +11,7 @@ from enum import Enum
 
 from tidegate.model import Actions, Disposition, Edit, Ending, Exempt
 from tidegate.policy import edits as edit
+from tidegate.policy import elsewhere
 from tidegate.policy.findings import Findings
 from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping, Node, Scalar
@@ -114,12 +115,13 @@ def build_actions(node: Node, rule: str, names: Names, findings: Findings) -> Ac
 def _unknown(key: Scalar, findings: Findings) -> None:
     if key.text in ACTIONS:
         findings.add("not-yet", f"this version does not know the action `{key.text}` yet", key)
-    elif key.text == "accept":
+    elif key.text.lower() in elsewhere.LETTING_PASS:
         cure = "write `except:` in the rule that would stop it, or `exempt: [RULE]`"
-        findings.add("unknown-key", "there is no bare `accept`", key, cure=cure)
+        findings.add("unknown-key", f"there is no bare {shown(key.text)}", key, cure=cure)
     else:
-        near = did_you_mean(key.text, KNOWN)
-        findings.add("unknown-key", f"{shown(key.text)} is no action{near}", key)
+        near = did_you_mean(key.text, KNOWN, elsewhere.ACTIONS)
+        cure = f"the actions are {', '.join(KNOWN)}"
+        findings.add("unknown-key", f"{shown(key.text)} is no action{near}", key, cure=cure)
 
 
 def build_exempt(node: Node, rule: str, names: Names, findings: Findings) -> Exempt | None:

@@ -41,6 +41,9 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "empty-condition": CodeRow("a condition that asks nothing", "write `always`, or say what is asked"),
     "unknown-field": CodeRow("there is no such field", "see `tidegate fields`"),
     "unknown-operator": CodeRow("there is no such operator", "correct its name; a value alone means equals"),
+    "hardly-equal": CodeRow(
+        "a test that compares as written, and will hardly ever hold", "write {glob: …} for wildcards", _WARNING
+    ),
     "operator-mismatch": CodeRow("the operator does not fit the field's type", "see `tidegate fields`"),
     "several-operators": CodeRow("a test has more than one operator", "write one test for each under `all:`"),
     "unknown-list": CodeRow("there is no such list", "add it under `lists:`, or correct the name"),
@@ -107,7 +110,10 @@ READER_CODES: dict[str, CodeRow] = {
     "empty-file": CodeRow("a policy file with nothing in it", "restore it; to remove its rules, delete the file"),
     "not-utf8": CodeRow("a byte that is not UTF-8", "save the file as UTF-8"),
     "control-character": CodeRow("a control character", "remove it"),
-    "yaml-syntax": CodeRow("YAML can't be read here", "correct the line; `tidegate check` shows the place"),
+    "yaml-syntax": CodeRow(
+        "YAML can't be read here",
+        "correct the line; a value that holds one of [ ] { } , : # & * ! | > % @ ` needs quotes",
+    ),
     "duplicate-key": CodeRow("a key stands twice", "remove one of them"),
     "anchor-or-alias": CodeRow("anchors and aliases are not allowed", "write it out, or quote the text"),
     "tag": CodeRow("tags are not allowed", "remove the tag, or quote the text"),

@@ -6,14 +6,18 @@ the readings they will be compared with (conditions/members.py, conditions/text.
 
 from __future__ import annotations
 
+import re
+
 from tidegate.conditions.domains import fold_domain
+from tidegate.conditions.fields import FIELDS
 from tidegate.conditions.members import normalise
 from tidegate.conditions.operators import FITTING_KINDS, NATURAL_KIND, OPERATORS, Operand, OperatorRow
 from tidegate.conditions.text import fold
 from tidegate.model import Direction, Field, FieldType, ListKind, Operator, Scalar, Test
+from tidegate.policy import elsewhere
 from tidegate.policy.findings import Findings
 from tidegate.policy.names import FAMILIES, Names
-from tidegate.policy.nodes import Mapping, Node, Sequence
+from tidegate.policy.nodes import Mapping, Node, Sequence, Tag
 from tidegate.policy.nodes import Scalar as ScalarNode
 from tidegate.policy.suggest import did_you_mean, shown
 
@@ -24,6 +28,7 @@ WRITTEN_OPERATORS: dict[str, OperatorRow] = {
 
 DIRECTIONS = tuple(one.value for one in Direction)
 _DIRECTION_OPERATORS = ("in", "exists")
+_SLASHED = re.compile(r"/.*/[a-zA-Z]*\Z", re.DOTALL)
 MAX_PATTERN = 4000
 """Characters of one pattern."""
 
@@ -38,9 +43,7 @@ def build_test(row: Field, node: Node, names: Names, findings: Findings) -> Test
     key, operand = node.pairs[0]
     written = WRITTEN_OPERATORS.get(key.text)
     if written is None:
-        near = did_you_mean(key.text, WRITTEN_OPERATORS)
-        several = ", ".join(WRITTEN_OPERATORS)
-        findings.add("unknown-operator", f"{shown(key.text)} is no operator (there are {several}){near}", key)
+        _unknown_operator(row, key, findings)
         return None
     if row.type not in written.types or (row.name == "direction" and key.text not in _DIRECTION_OPERATORS):
         fitting = ", ".join(operators_of(row))
@@ -52,6 +55,16 @@ def build_test(row: Field, node: Node, names: Names, findings: Findings) -> Test
         )
         return None
     return _operand(row, written, operand, names, findings)
+
+
+def _unknown_operator(row: Field, key: ScalarNode, findings: Findings) -> None:
+    near = did_you_mean(key.text, WRITTEN_OPERATORS, elsewhere.OPERATORS)
+    several, cure = ", ".join(WRITTEN_OPERATORS), ""
+    if key.text.lower() in elsewhere.NEGATIONS:
+        near, cure = "", f"write `not: {{{row.name}: …}}` around the test"
+    elif key.text.lower() in elsewhere.EQUALS:
+        near, cure = "", f"write the value alone: `{row.name}: …`"
+    findings.add("unknown-operator", f"{shown(key.text)} is no operator (there are {several}){near}", key, cure=cure)
 
 
 def operators_of(row: Field) -> tuple[str, ...]:
@@ -99,6 +112,9 @@ def _one_of(row: Field, operator: Operator, node: Node, names: Names, findings: 
     if row.type is FieldType.NUMBER:
         numbers = _numbers(node, what, findings)
         return None if numbers is None else Test(row.name, operator, numbers)
+    if row.type is FieldType.ADDRESS and isinstance(node, ScalarNode) and node.tag is Tag.TEXT and not node.text:
+        _item(row, NATURAL_KIND[row.type], "<>", node, names, findings)
+        return None
     written = findings.texts(node, what)
     if written is None:
         return None
@@ -111,7 +127,28 @@ def _one_of(row: Field, operator: Operator, node: Node, names: Names, findings: 
             good = False
         else:
             values[value] = None
+            tell_wildcard(row.type, text, where, findings)
+    if good and row.name in _MAILBOX_HEADERS:
+        _tell_whole_header(row, node, findings)
     return Test(row.name, operator, tuple(values), kind=kind) if good else None
+
+
+_MAILBOX_HEADERS = ("header.from", "header.sender", "header.reply-to", "header.to", "header.cc")
+
+
+def _tell_whole_header(row: Field, node: Node, findings: Findings) -> None:
+    """`header.from: boss@example.com` holds for a bare address only, and not for one with a name before it."""
+    message = f"`{row.name}` is the whole header, e.g. `Jane Doe <jane@example.com>`"
+    part = f"{row.name}.address"
+    cure = f"ask `{part}`" if part in FIELDS else "ask `any_rcpt`, who gets the message"
+    findings.add("hardly-equal", message, node, cure=f"{cure}, or write {{contains: …}} for a part of it")
+
+
+def tell_wildcard(kind: FieldType, text: str, where: Node, findings: Findings) -> None:
+    """`*` at an end is meant as a wildcard, and is none in a text or a login (`***` is a text like any other)."""
+    ends = (text[:1] == "*" and text[:2] != "**") or (text[-1:] == "*" and text[-2:] != "**")
+    if ends and kind in (FieldType.TEXT, FieldType.LOGIN):
+        findings.add("hardly-equal", f"`*` is no wildcard in {shown(text)}, which is compared as written", where)
 
 
 def _numbers(node: Node, what: str, findings: Findings) -> tuple[Scalar, ...] | None:
@@ -160,6 +197,8 @@ def _in_list(row: Field, node: ScalarNode, names: Names, findings: Findings) -> 
             node,
         )
         return None
+    if kind is ListKind.STRING and row.name in _MAILBOX_HEADERS:
+        _tell_whole_header(row, node, findings)
     plain = None if kind in (ListKind.MAP, ListKind.REGEX) else kind
     return Test(row.name, Operator.IN, (), list_name=name, kind=plain)
 
@@ -183,6 +222,8 @@ def check_pattern(text: str, where: Node, what: str, names: Names, findings: Fin
     """Can the engine run it? A problem if not."""
     if len(text) > MAX_PATTERN:
         why = f"it has {len(text)} characters; at most {MAX_PATTERN} are allowed"
+    elif _SLASHED.match(text):
+        why = "patterns are written without slashes around them (case is ignored); write [/] for one that is meant"
     else:
         why = names.pattern(text)
     if why:
@@ -207,4 +248,6 @@ def _folded(row: Field, operator: Operator, node: Node, what: str, findings: Fin
                 where,
             )
         values[value] = None
+        if operator is not Operator.GLOB:
+            tell_wildcard(FieldType.TEXT, text, where, findings)
     return Test(row.name, operator, tuple(values)) if good else None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tidegate.model import EntryKey, Place, Problem, Severity
+from tidegate.policy import elsewhere
 from tidegate.policy.codes import problem
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
 from tidegate.policy.suggest import did_you_mean, shown
@@ -99,7 +102,7 @@ class Findings:
     def whole(self, node: Node, what: str, low: int = 0, high: int = _HUGE) -> int | None:
         """A plain decimal number from `low` to `high`."""
         if not isinstance(node, Scalar) or node.tag not in (Tag.INTEGER, Tag.FLOAT):
-            self.add("wrong-type", f"{what} is a number, not {kind_of(node)}", node, cure="write a number, no quotes")
+            self.add("wrong-type", f"{what} is a number, not {kind_of(node)}", node, cure=_number_cure(node))
             return None
         text = node.text
         if not _DECIMAL.match(text) or not low <= int(text) <= high:
@@ -122,11 +125,13 @@ class Findings:
         """One word of a few."""
         if isinstance(node, Scalar) and node.tag is Tag.BOOLEAN and node.text.lower() == "off" and "off" in choices:
             return "off"  # YAML 1.1 takes a bare `off` for false; where it is a word of ours it can mean nothing else
-        text = self.text(node, what)
-        if text is None or text in choices:
+        bare = isinstance(node, Scalar) and node.tag is Tag.BOOLEAN  # quotes would not make it one of them
+        text = node.text if isinstance(node, Scalar) and bare else self.text(node, what)
+        if text is None or (text in choices and not bare):
             return text
         several = ", ".join(choices)
-        self.add("bad-value", f"{what} is one of {several}, not {shown(text)}{did_you_mean(text, choices)}", node)
+        near = did_you_mean(text, choices, elsewhere.WORDS)
+        self.add("bad-value", f"{what} is one of {several}, not {shown(text)}{near}", node)
         return None
 
     def mapping(self, node: Node, what: str, shape: str = "") -> Mapping | None:
@@ -150,19 +155,39 @@ class Findings:
             return None
         return node
 
-    def keys(self, node: Mapping, what: str, known: Collection[str], required: Iterable[str] = ()) -> dict[str, Node]:
-        """The map's values by key; a key that isn't known, stands twice, or is missing, is a problem."""
+    def keys(
+        self,
+        node: Mapping,
+        what: str,
+        known: Collection[str],
+        required: Iterable[str] = (),
+        others: AbstractMapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, Node]:
+        """The map's values by key; a key that isn't known, stands twice, or is missing, is a problem. `others` says
+        what a key is called here that others call something else."""
         found: dict[str, Node] = {}
         for key, value in node.pairs:
             if key.text not in known:
-                near = did_you_mean(key.text, known)
-                self.add("unknown-key", f"{shown(key.text)} is no key of {what}{near}", key)
+                near = did_you_mean(key.text, known, others)
+                cure = "" if near or key.text not in elsewhere.ORDERING else elsewhere.NO_ORDER
+                self.add("unknown-key", f"{shown(key.text)} is no key of {what}{near}", key, cure=cure)
             else:
                 found.setdefault(key.text, value)
         for name in required:
             if name not in found:
                 self.add("missing-key", f"{what} needs the key `{name}`", node)
         return found
+
+
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_WITH_UNIT = re.compile(r"([0-9]{1,6}) ?([kmg])i?b?\Z", re.IGNORECASE)
+
+
+def _number_cure(node: Node) -> str:
+    found = _WITH_UNIT.match(node.text) if isinstance(node, Scalar) else None
+    if found is None:
+        return "write a number, no quotes"
+    return f"write bytes: {int(found[1]) * _UNITS[found[2].lower()]}"
 
 
 def kind_of(node: Node) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tidegate.conditions.members import normalise, normalise_grant
-from tidegate.model import ListItem, ListKind, MemberListData, Place, ReadFile
-from tidegate.policy.comparisons import check_pattern
+from tidegate.model import FieldType, ListItem, ListKind, MemberListData, Place, ReadFile
+from tidegate.policy.comparisons import check_pattern, tell_wildcard
 from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.listfiles import MAX_DOUBTED, read_lines
@@ -175,6 +175,8 @@ def _key(kind: ListKind, text: str, where: Node, names: Names, findings: Finding
     if isinstance(member, str):
         findings.add("bad-item", member, where)
         return None
+    if kind in (ListKind.STRING, ListKind.LOGIN):
+        tell_wildcard(FieldType.TEXT, text, where, findings)
     return member.key
 
 
@@ -206,14 +208,14 @@ def _map_items(name: str, node: Node, names: Names, findings: Findings) -> list[
         pairs = findings.texts(value, "the values of a key")
         if text is None or pairs is None:
             continue
-        member = normalise(ListKind.MAP, text, names.conventions)
-        if isinstance(member, str):
-            findings.add("bad-item", member, key)
+        member, why = map_key(name, text, names)
+        if why:
+            findings.add("bad-item", why, key)
             continue
         values = [_map_value(name, one, where, names, findings) for one, where in pairs]
-        if member.key in found:
+        if member in found:
             findings.add("bad-item", f"{shown(text)} stands twice in the map (case does not count)", key)
-        found[member.key] = ListItem(member.key, tuple(dict.fromkeys(one for one in values if one is not None)))
+        found[member] = ListItem(member, tuple(dict.fromkeys(one for one in values if one is not None)))
     return list(found.values())
 
 
@@ -224,10 +226,20 @@ def _map_value(name: str, text: str, where: Node, names: Names, findings: Findin
     return None if why else value
 
 
+def map_key(name: str, text: str, names: Names) -> tuple[str, str]:
+    """One key of a map, and what is wrong with it."""
+    if name == "logins" and text.startswith("@"):
+        return "", f"{shown(text)} is no login; `logins` says LOGIN, then the addresses that it may use"
+    member = normalise(ListKind.MAP, text, names.conventions)
+    return ("", member) if isinstance(member, str) else (member.key, "")
+
+
 def map_value(name: str, text: str, names: Names) -> tuple[str, str]:
     """One value of a map, and what is wrong with it: `logins` holds what a login may use, others texts."""
     if name != "logins":
         return text.strip(), ""
+    if "@" not in text and "." not in text.strip("."):
+        return "", f"{shown(text)} is no address and no domain; `logins` says LOGIN, then the addresses that it may use"
     member = normalise_grant(text, names.conventions)
     return ("", member) if isinstance(member, str) else (member.key, "")
 
@@ -272,6 +284,8 @@ class _LineChecker:
         if self._kind is ListKind.REGEX:
             why = self._names.pattern(text)
             return text, f"{shown(text)} can't be run: {why}" if why else ""
+        if self._kind is ListKind.MAP:
+            return map_key(self._name, text, self._names)
         member = normalise(self._kind, text, self._names.conventions)
         return ("", member) if isinstance(member, str) else (member.key, "")
 

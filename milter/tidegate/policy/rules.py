@@ -24,6 +24,7 @@ from tidegate.model import (
     Scope,
     Stage,
 )
+from tidegate.policy import elsewhere
 from tidegate.policy.actions import build_actions, touches_only_headers
 from tidegate.policy.dates import read_moment, warn_of_end
 from tidegate.policy.edits import asks_matched
@@ -76,7 +77,7 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     written = findings.mapping(node, "a rule", "{id: …, when: …, do: …}")
     if written is None:
         return parts
-    keys = findings.keys(written, "a rule", RULE_KEYS, required=("id", "when", "do"))
+    keys = findings.keys(written, "a rule", RULE_KEYS, ("id", "when", "do"), elsewhere.RULE_KEYS)
     for key, _ in written.pairs:
         if key.text in LATER_KEYS:
             findings.add("not-yet", f"this version does not know `{key.text}` yet", key)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 _LONGEST = 80
 """Characters of a name that are compared: difflib's work grows with the square."""
@@ -22,9 +23,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return folded[found[0]] if found else ""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` to end a message with, or ""."""
-    near = nearest(name, known)
+def did_you_mean(name: str, known: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """`; did you mean "x"?` to end a message with, or "". `others` are names that `known` ones have elsewhere."""
+    known = tuple(known)
+    other = others.get(name.lower(), "")
+    near = other if other in known else nearest(name, known)
     return f"; did you mean `{near}`?" if near else ""
 
 

@@ -41,7 +41,10 @@ def check_template(text: str, *, ascii_only: bool = True, limit: int = MAX_TEXT)
         if name in LATER or name.startswith("limit."):
             return f"`{{{name}}}` belongs to `limits`, which this version does not know yet"
         if name not in PLACEHOLDERS:
-            return f"there is no placeholder {shown('{' + name + '}')}{did_you_mean(name, PLACEHOLDERS)}"
+            near = did_you_mean(name, PLACEHOLDERS)
+            return (
+                f"there is no placeholder {shown('{' + name + '}')}{near or '; there are ' + ', '.join(PLACEHOLDERS)}"
+            )
     length = len(expand(text, dict.fromkeys(found, "x" * _GENEROUS)))
     if length > limit:
         return f"the text can grow to {length} characters; at most {limit} are allowed"

@@ -23,6 +23,7 @@ from tidegate.model import (
     Test,
     Unknowable,
 )
+from tidegate.policy import elsewhere
 from tidegate.policy.comparisons import build_test
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.names import Broken, Built, Names
@@ -36,27 +37,6 @@ MAX_SIZE = 50_000
 QUANTIFIERS = {one.value: one for one in Quantifier}
 WORDS = ("all", "any", "not", "use", *QUANTIFIERS)
 """The keys of a condition that aren't fields."""
-_ELSEWHERE = {
-    "from": "header.from.address",
-    "sender": "sender.address",
-    "mail_from": "sender.address",
-    "user": "login",
-    "username": "login",
-    "sasl_username": "login",
-    "recipient": "any_rcpt",
-    "recipients": "any_rcpt",
-    "rcpt": "any_rcpt",
-    "rcpt_to": "any_rcpt",
-    "to": "any_rcpt",
-    "client": "client.ip",
-    "ip": "client.ip",
-    "client_address": "client.ip",
-    "helo": "client.helo",
-    "size": "message.size",
-    "and": "all",
-    "or": "any",
-}
-"""What other filters call it."""
 _LATER_FIELDS = ("body", "attachment")
 
 
@@ -173,7 +153,8 @@ class ConditionBuilder:
         self, word: str, node: Node, recipient: bool, milder: bool, depth: int
     ) -> tuple[Condition | None, int]:
         if not isinstance(node, Sequence):
-            self._findings.add("wrong-type", f"`{word}` is a list of conditions, not {kind_of(node)}", node)
+            cure = f"write `{word}:` with `- ` before each condition"
+            self._findings.add("wrong-type", f"`{word}` is a list of conditions, not {kind_of(node)}", node, cure=cure)
             return None, depth
         if not node.items:
             self._findings.add("empty-condition", f"`{word}` is an empty list", node)
@@ -293,12 +274,23 @@ class ConditionBuilder:
         elif name.partition(".")[0] in _LATER_FIELDS:
             self._findings.add("not-yet", f"this version does not know the field {shown(key.text)} yet", key)
         else:
-            self._findings.add("unknown-field", f"there is no field {shown(key.text)}{_meant(name)}", key)
+            cure = _instead(name)
+            near = "" if cure else _meant(name)
+            self._findings.add("unknown-field", f"there is no field {shown(key.text)}{near}", key, cure=cure)
+
+
+def _instead(name: str) -> str:
+    """What to write where no field has all that the name says."""
+    header, _, part = name.removeprefix("header.").rpartition(".")
+    if name.startswith("header.") and part in ("address", "domain", "localpart"):
+        who = "any_rcpt: {address: …}" if header in ("to", "cc", "bcc") else f"header.{header}: {{contains: …}}"
+        return f"write `{who}`; mailboxes are known of From, Sender and Reply-To"
+    return ""
 
 
 def _meant(name: str) -> str:
     """; did you mean …, by what people call a field elsewhere, or by likeness."""
-    known = _ELSEWHERE.get(name)
+    known = elsewhere.FIELDS.get(name)
     if known is not None:
         return f"; did you mean `{known}`?"
     near = did_you_mean(name, (*FIELDS, *WORDS))
