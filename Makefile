@@ -54,6 +54,7 @@ e2e: packages $(STAMP)
 
 bench: $(STAMP)
 	@sh tests/setup/install.sh bench
+	@sh tests/setup/install.sh rival || echo 'without rspamd' >&2
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
 
 soak: packages $(STAMP)

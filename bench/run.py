@@ -142,6 +142,7 @@ def main() -> int:
     messages, repeats = (1000, 1) if options.quick else (4000, 3)
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name, ExitStack() as stack:
         folder = Path(name)
+        folder.chmod(0o755)  # Postfix and rspamd look into it as their own users
         running = [servers.c_noop(folder), servers.pymilter_noop(folder)]
         for count in RULES:
             policy.write(folder / f"policies-{count}", count, policy.LIST_ENTRIES if count == RULES[-1] else 100)

@@ -142,7 +142,7 @@ def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
     settings = state / "tidegate.yaml"
     settings.write_text(
         f"listen: unix:{sock}\npolicies: {policies}\nstate: {state}\nworkers: {workers}\n"
-        f"log: {state}/decisions.log\nmetrics: off\n"
+        f"log: {state}/decisions.log\nmetrics: off\nsocket_mode: 0666\n"
     )
     server = launch(name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
     end = time.monotonic() + 60

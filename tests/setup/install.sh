@@ -1,12 +1,12 @@
 #!/bin/sh
-# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|check|offline
+# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline
 #
 # Promises: says nothing and is quick (one dpkg-query) when nothing is missing; starts no service (policy-rc.d) and asks no
 # question; gives Postfix no configuration where it had none, so that it serves nobody after the next boot either.
 # As anybody but root it prints the one command to run and exits 2.
 set -eu
 
-target=${1:?install.sh demo|test|bench|check|offline}
+target=${1:?install.sh demo|test|bench|rival|check|offline}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
@@ -16,6 +16,7 @@ case $target in
     check) kinds='run test' ;;
     offline) kinds='run test offline' ;;
     bench) kinds='run demo test bench' ;;
+    rival) kinds='rival' ;; # what the benchmark compares with, and can do without
     *) echo "install.sh: no target $target" >&2; exit 64 ;;
 esac
 
