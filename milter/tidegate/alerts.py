@@ -143,7 +143,7 @@ def _add_summary(current: dict[Key, Alert], book: Book, code: str, entries: list
     text = f"{len(entries)} entries are {entries[0].state.value} ({some}, …)"
     key = ("entries", code)
     since = book[key].since if key in book else now
-    current[key] = Alert("entries", code, text, Place(".", 0, 0), Severity.ERROR, since, "", len(entries))
+    current[key] = Alert("entries", code, text, entries[0].place, Severity.ERROR, since, "", len(entries))
 
 
 def _add(current: dict[Key, Alert], book: Book, subject: str, problem: Problem, now: float) -> None:

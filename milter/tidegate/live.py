@@ -200,8 +200,9 @@ def vanished(loaded: Loaded, before: Accepted) -> tuple[EntryKey, ...]:
     return gone if len(gone) > _FEW and 2 * len(gone) > len(before.texts) else ()
 
 
-def mass_vanish(gone: tuple[EntryKey, ...]) -> Problem:
-    """The alert for it."""
+def mass_vanish(gone: tuple[EntryKey, ...], before: Accepted) -> Problem:
+    """The alert for it, at the file in which the first of them stood."""
     some = ", ".join(str(key) for key in gone[:3])
     text = f"{len(gone)} entries are gone at once ({some}, …); they stay in force until `tidegate confirm`"
-    return problem("mass-vanish", text, Place(".", 0, 0), Severity.ERROR)
+    home = before.homes.get(gone[0], "") or "."
+    return problem("mass-vanish", text, Place(home, 1, 1), Severity.ERROR)

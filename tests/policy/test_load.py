@@ -128,6 +128,18 @@ class TestStale:
         assert all(rule.mode is Mode.SHADOW for rule in loaded.loaded.rules)
         assert [rule_key("r")] == list(loaded.loaded.texts)
 
+    @pytest.mark.parametrize("when", ["{login: bob}", "{login: [bob}"], ids=["a line is lost", "and a bracket"])
+    def test_the_mode_of_the_rule_behind_it_is_not_its(self, when: str) -> None:
+        """The line `- id: b` is lost: what stands behind it, `mode: shadow`, puts nobody out of force."""
+        first = f"  - id: a\n    when: {BOB}\n    do: {HOLD}\n"
+        second = f"  - id: b\n    mode: shadow\n    when: {BOB}\n    do: {HOLD}\n"
+        torn = first.replace(BOB, when) + second.replace("  - id: b\n", "")
+        loaded = load_text(
+            f"version: 1\nrules:\n{torn}...\n", accepted=accepted_of(f"version: 1\nrules:\n{first}{second}...\n")
+        )
+        assert {"rule a": "stale", "rule b": "stale"} == states(loaded)
+        assert {"a": Mode.ENFORCE, "b": Mode.SHADOW} == {rule.id: rule.mode for rule in loaded.loaded.rules}
+
     def test_a_duplicate_id_keeps_what_was_in_force(self) -> None:
         """Both texts are a problem; neither is taken."""
         loaded = load_text(a_rule("{login: eve}"), a_rule("{login: mallory}"), accepted=accepted_of(a_rule(BOB)))

@@ -19,7 +19,7 @@ from tidegate.loader import proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
 from tidegate.loader.report import Report, encode
-from tidegate.model import Conventions, EntryState, Loaded, Place, Problem, Severity, Source
+from tidegate.model import Conventions, Entry, EntryState, Loaded, Place, Problem, Severity, Source
 from tidegate.policy.load import LoadedPolicy, load_policy
 
 _KILLER = "reading it killed the loader"
@@ -75,7 +75,7 @@ def work(child: Confined, request: Request) -> None:
     policy = _load(child, request, kept, lists, accepted)
     gone = () if request.confirmed else live.vanished(policy.loaded, accepted)
     if gone:
-        problems = (*problems, live.mass_vanish(gone))
+        problems = (*problems, live.mass_vanish(gone, accepted))
         keep = Source(_GONE, error="more than half of all entries are gone at once")
         kept = (*kept, keep)
         policy = _load(child, request, kept, lists, accepted)
@@ -87,7 +87,7 @@ def work(child: Confined, request: Request) -> None:
         policy = _load(child, request, kept, lists, accepted, proven.skip)
         child.progress("the image")
         data = image.build(policy.loaded, request.number)
-    loaded = policy.loaded
+    loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     digest = _prove(data, child)
     child.progress("the record of accepted entries")
     problems = (*problems, *_record(request.state, loaded, sources, accepted))
@@ -96,13 +96,28 @@ def work(child: Confined, request: Request) -> None:
         digest=digest,
         image=True,
         entries=loaded.entries,
-        problems=(*problems, *_unsaid(loaded.problems, found, sources)),
+        problems=(*_placed(problems, loaded.entries), *_unsaid(loaded.problems, found, sources)),
         rules=tuple(rule.id for rule in loaded.rules),
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _at_home(entries: tuple[Entry, ...], accepted: live.Accepted) -> Iterator[Entry]:
+    """An entry that stands nowhere now is looked for where it last stood."""
+    for entry in entries:
+        home = "" if entry.place.source else accepted.homes.get(entry.key, "")
+        yield replace(entry, place=Place(home, 1, 1)) if home else entry
+
+
+def _placed(problems: tuple[Problem, ...], entries: tuple[Entry, ...]) -> Iterator[Problem]:
+    """What is known by its entry only (it killed the loader) is told with the entry's place."""
+    places = {entry.key: entry.place for entry in entries}
+    for one in problems:
+        known = places.get(one.entry) if one.entry is not None and not one.place.line else None
+        yield replace(one, place=known) if known is not None else one
 
 
 def _unsaid(

@@ -94,7 +94,7 @@ def _shown(name: str) -> str:
 def problems(directory: Directory) -> list[Problem]:
     """What was passed over, and must not be in silence."""
     return [
-        Problem("source-ignored", f"{name} is not read: {why}", Place(name, 0, 0), Severity.WARNING)
+        Problem("source-ignored", f"{name} is not read: {why}", Place(name, 1, 1), Severity.WARNING)
         for name, why in directory.ignored
     ]
 

@@ -53,10 +53,22 @@ def header_of(text: EntryText, names: Names) -> RuleParts:
     return parts
 
 
-def stale_rule(rule: Rule, header: RuleParts) -> Rule:
-    """The last valid version; a readable `off` or `shadow` is obeyed. What it exempts is in doubt (engine/match.py)."""
-    mode = header.mode if header.mode in (Mode.OFF, Mode.SHADOW) else rule.mode
+def stale_rule(rule: Rule, texts: Sequence[EntryText], names: Names) -> Rule:
+    """The last valid version; a readable `off` or `shadow` is obeyed. What it exempts is in doubt (engine/match.py).
+
+    Not where a key stands twice: where the line `- id: …` of the next rule is lost, the mode may be that rule's.
+    """
+    mode = rule.mode
+    if len(texts) == 1 and not _repeats_keys(texts[0]):
+        written = header_of(texts[0], names).mode
+        mode = written if written in (Mode.OFF, Mode.SHADOW) else mode
     return replace(rule, mode=mode, state=EntryState.STALE)
+
+
+def _repeats_keys(text: EntryText) -> bool:
+    written = text.node if isinstance(text.node, Mapping) else text.header
+    keys = [key.text for key, _ in written.pairs] if written is not None else []
+    return len(set(keys)) < len(keys)
 
 
 def deferring_rule(text: EntryText, parts: RuleParts, names: Names, reason: str, findings: Findings) -> Rule | None:

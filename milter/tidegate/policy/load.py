@@ -292,8 +292,7 @@ class _Rules:
         parts, rule = settled.value, settled.value.rule
         state = settled.state
         if state is EntryState.STALE:
-            header = doubt.header_of(texts[0], desk.names) if len(texts) == 1 else RuleParts()
-            rule = doubt.stale_rule(replace(rule, place=settled.place), header)
+            rule = doubt.stale_rule(replace(rule, place=settled.place), texts, desk.names)
         elif parts.examples:
             self.examples[name] = parts.examples
         self._in_force(settled, parts, rule)

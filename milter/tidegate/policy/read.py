@@ -310,8 +310,11 @@ def _only(root: Node | None) -> Node | None:
 def _header(name: str, piece: Piece) -> Mapping | None:
     """The header keys of a broken rule, each read alone: they stay readable when the body is not."""
     pairs: list[tuple[Scalar, Node]] = []
-    for key, text, line in key_blocks(piece):
-        if key in HEADER:
+    blocks = key_blocks(piece)
+    keys = [key for key, _, _ in blocks]
+    mixed = len(set(keys)) < len(keys)  # with the entry behind it, whose mode is none of its business
+    for key, text, line in blocks:
+        if key in HEADER and not (mixed and key == "mode"):
             root, found, sound = compose_text(text, name, line)
             if sound and not found and isinstance(root, Mapping):
                 pairs += root.pairs

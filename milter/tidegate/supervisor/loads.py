@@ -160,8 +160,8 @@ def culprit_file(name: str) -> str:
 
 
 def place_of(name: str) -> Place:
-    """Where a culprit stands, as far as its name says."""
-    return Place(culprit_file(name), 0, 0)
+    """Where a culprit stands, as far as its name says: the loader that lives knows an entry's line."""
+    return Place(culprit_file(name), 0 if ": " in name else 1, 0 if ": " in name else 1)
 
 
 def entry_of(name: str) -> EntryKey | None:
