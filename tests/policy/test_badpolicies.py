@@ -2,7 +2,7 @@
 
 A folder holds policy files (`*.yaml`; `*.yaml.unreadable` is one that can't be read), list files, and `expected`, the
 problem lines as `tidegate check` prints them. `limits` lowers a limit of a module, so that a small file can break it;
-`without-pattern-engine` stands for a machine without the library.
+`without-pattern-engine` stands for a machine without the library; `last` holds list files as they last were good.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tidegate import patterns
 from tidegate.model import Conventions, Loaded, Problem, Severity, Source
 from tidegate.policy.codes import CODES
 from tidegate.policy.excerpts import MAX_EXCERPT
-from tidegate.policy.load import load
+from tidegate.policy.load import load_policy
 from tidegate.policy.render import line, render
 
 FOLDERS = Path(__file__).resolve().parent.parent / "badpolicies"
@@ -53,7 +53,11 @@ def load_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
         path = folder / name
         return Source(name, path.read_bytes()) if path.exists() else Source(name, error="No such file or directory")
 
-    return load(sources(folder), read_file, Conventions(), NOW)
+    def last_file(name: str) -> Source:
+        path = folder / "last" / name
+        return Source(name, path.read_bytes()) if path.exists() else Source(name, error="nothing is known")
+
+    return load_policy(sources(folder), read_file, Conventions(), NOW, last_file=last_file).loaded
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)

@@ -18,6 +18,7 @@ from tidegate.alerts import problem
 from tidegate.loader import proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
+from tidegate.loader.kept import KeptLists
 from tidegate.loader.report import Report, encode
 from tidegate.model import Conventions, Entry, EntryState, Loaded, Place, Problem, Severity, Source
 from tidegate.policy.load import LoadedPolicy, load_policy
@@ -90,7 +91,7 @@ def work(child: Confined, request: Request) -> None:
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     digest = _prove(data, child)
     child.progress("the record of accepted entries")
-    problems = (*problems, *_record(request.state, loaded, sources, accepted))
+    problems = (*problems, *_record(request.state, loaded, sources, accepted), *_keep(request.state, policy, lists))
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
         digest=digest,
@@ -163,6 +164,8 @@ def _load(
         accepted=accepted.texts,
         progress=child.progress,
         skip={**dict.fromkeys(request.skip, _KILLER), **failed},
+        last_file=KeptLists(request.state),
+        confirmed=request.confirmed,
     )
 
 
@@ -193,6 +196,15 @@ def _record(state: str, loaded: Loaded, sources: tuple[Source, ...], before: liv
         live.write_accepted(state, live.accept(loaded, sources, before))
     except OSError as error:
         text = f"the record of accepted entries can't be written: {error.strerror}"
+        return (problem("record-unwritable", text, Place(state, 0, 0)),)
+    return ()
+
+
+def _keep(state: str, policy: LoadedPolicy, lists: _ListFiles) -> tuple[Problem, ...]:
+    try:
+        KeptLists(state).keep({name: lists.read[name].data for name in policy.good_files}, policy.stale_files)
+    except OSError as error:
+        text = f"the list files can't be kept: {error.strerror}"
         return (problem("record-unwritable", text, Place(state, 0, 0)),)
     return ()
 

@@ -71,11 +71,12 @@ def read_file(base: str, name: str, limit: int = LIST_LIMIT) -> Source:
         return Source(shown, error=error.strerror or "it can't be opened")
     except ValueError:
         return Source(shown, error="its name holds a NUL byte")
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):  # asked before `open`, which raises for a directory
+        os.close(descriptor)
+        return Source(shown, error="it is not a regular file")
     with open(descriptor, "rb", closefd=True) as file:
         try:
-            state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                return Source(shown, error="it is not a regular file")
             if state.st_size > limit:
                 return Source(shown, error=f"it is larger than {limit} bytes")
             data = file.read(limit + 1)

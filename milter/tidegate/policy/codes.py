@@ -95,6 +95,14 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "list-file": CodeRow("a list file can't be read", "restore it, and make it readable for the daemon"),
     "bad-line": CodeRow("a line of a list file that can't be used; it is skipped", "correct the line", _WARNING),
     "too-many-bad-lines": CodeRow("more than a tenth of a list file can't be used", "restore or correct the file"),
+    "list-empty": CodeRow(
+        "a list file that held items is empty; it stays as it was",
+        "restore the file; if nobody is meant to be on it, `tidegate confirm`, or write a comment line into it",
+    ),
+    "list-shrunk": CodeRow(
+        "more than half of a list file is gone at once; it stays as it was",
+        "restore the file; if it is meant so, `tidegate confirm`",
+    ),
     "duplicate-key-line": CodeRow("a key stands twice in a map; the first counts", "merge the two", _WARNING),
     "list-unavailable": CodeRow("rules ask a list that can't be asked", "repair the list", _WARNING),
     "no-login-map": CodeRow(

@@ -269,7 +269,6 @@ def _file(
     if lines.bad == lines.count > 0 or (lines.bad > 1 and lines.bad * 10 > lines.count):
         message = f"{lines.bad} of {lines.count} lines of {shown(path)} can't be used"
         findings.add("too-many-bad-lines", message, node)
-        return [], ()
     return lines.items, tuple(lines.doubted)
 
 

@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tidegate.conditions.readers import LOGINS, OWN_DOMAINS
 from tidegate.model import (
     Conventions,
     EntryKey,
     EntryKind,
     EntryState,
-    ListKind,
     Loaded,
-    MemberListData,
     Mode,
     Place,
     ReadFile,
@@ -33,7 +30,7 @@ from tidegate.policy.desk import Desk, Settled
 from tidegate.policy.examples import Example
 from tidegate.policy.excerpts import with_excerpts
 from tidegate.policy.findings import Findings
-from tidegate.policy.lists import build_list, guess_kind, not_repeated
+from tidegate.policy.listbook import ListBook, ListFiles, no_last_file
 from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping as MappingNode
 from tidegate.policy.read import EntryText, FileText
@@ -52,6 +49,8 @@ class LoadedPolicy:
 
     loaded: Loaded
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    good_files: frozenset[str] = frozenset()  # list files of lists that are in force as written
+    stale_files: frozenset[str] = frozenset()  # list files of lists that serve as they last were
 
 
 def _no_progress(_name: str) -> None:
@@ -79,19 +78,22 @@ def load_policy(
     accepted: Mapping[EntryKey, str] | None = None,
     progress: Callable[[str], None] = _no_progress,
     skip: Collection[str] = frozenset(),
+    last_file: ReadFile = no_last_file,
+    confirmed: bool = False,
 ) -> LoadedPolicy:
     """Load policies, with their examples.
 
     `read_file` reads a list file by the path that the policy names; `now` is POSIX seconds. `accepted` holds the last
     valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
     entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
-    mapping says why, otherwise it killed the loader.
+    mapping says why, otherwise it killed the loader. `last_file` reads a list file as it last was good; `confirmed`: a
+    person said that what is missing is meant to be gone.
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
     desk = Desk(Names(conventions, now), accepted or {}, progress, reasons)
-    listed = _Listed(read_file)
+    files = ListFiles(read_file, last_file, confirmed)
     texts = _read(sources, desk)
-    lists = _Lists(desk, texts[EntryKind.LIST], listed)
+    lists = ListBook(desk, texts[EntryKind.LIST], files)
     lists.build_all()
     book = ConditionBook(desk, texts[EntryKind.CONDITION])
     desk.names.conditions = texts[EntryKind.CONDITION]
@@ -101,7 +103,7 @@ def load_policy(
     rules.build_all()
     rules.tell_late_exempts()
     lists.tell_dependants(rules.asks)
-    found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *listed.read.values())})
+    found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *files.read.values())})
     loaded = Loaded(
         rules=tuple(sorted(rules.rules, key=lambda rule: (rule.priority, rule.id))),
         lists=tuple(lists.lists.values()),
@@ -110,25 +112,11 @@ def load_policy(
         texts=desk.texts,
         conventions=conventions,
     )
-    return LoadedPolicy(loaded, rules.examples)
+    return LoadedPolicy(loaded, rules.examples, frozenset(lists.good - lists.stale), frozenset(lists.stale))
 
 
 def _order(place: Place) -> tuple[str, int, int]:
     return (place.source, place.line, place.column)
-
-
-@dataclass(slots=True)
-class _Listed:
-    """List files as read, so that each is read once and a problem can show its line."""
-
-    read_file: ReadFile
-    read: dict[str, Source] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> Source:
-        source = self.read.get(name)
-        if source is None:
-            source = self.read[name] = self.read_file(name)
-        return source
 
 
 def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
@@ -163,69 +151,6 @@ def _may_hide_entries(file: FileText) -> bool:
     return any(code in _HIDING for code in own) or any(
         one.code in _HIDING for text in file.entries for one in text.problems
     )
-
-
-class _Lists:
-    """The lists of one load."""
-
-    def __init__(self, desk: Desk, texts: Texts, read_file: ReadFile) -> None:
-        self._desk = desk
-        self._texts = texts
-        self._read_file = read_file
-        self.lists: dict[str, MemberListData] = {}
-        desk.names.revive = self._revive
-
-    def build_all(self) -> None:
-        """All of them, and into the books. A list that can't be built exists, and can't be asked."""
-        for name in self._texts:
-            self._settle(name, "")
-
-    def _settle(self, name: str, reason: str) -> None:
-        desk, key = self._desk, EntryKey(EntryKind.LIST, name)
-        texts = self._texts.get(name, [])
-        settled = desk.settle(key, texts, lambda text, found: self._build(name, text, found))
-        desk.record(settled, settled.state, reason)
-        data = settled.value
-        if data is None:
-            kind = guess_kind(name, texts[0].node if texts else None)
-            desk.names.lists[name] = kind
-            why = desk.entries[key].reason
-            self.lists[name] = MemberListData(
-                name, kind or ListKind.STRING, (), why, EntryState.SKIPPED, settled.place, settled.digest
-            )
-            return
-        data = replace(data, state=settled.state, place=settled.place, digest=settled.digest)
-        if settled.state is EntryState.STALE and name in (OWN_DOMAINS, LOGINS):
-            node = texts[0].node if len(texts) == 1 else None
-            data = replace(data, doubted=not_repeated(data, node, desk.names, self._read_file))
-        self.lists[name] = data
-        desk.names.lists[name] = data.kind
-        if settled.state is EntryState.STALE:
-            desk.names.stale_lists.add(name)
-        if data.kind is ListKind.STRING and any(item.key == "inbound" for item in data.items):
-            desk.names.inbound_lists.add(name)
-
-    def _build(self, name: str, text: EntryText, findings: Findings) -> MemberListData | None:
-        assert text.node is not None
-        return build_list(name, text.node, self._desk.names, self._read_file, findings)
-
-    def _revive(self, name: str) -> bool:
-        """A list that is gone, for an entry that serves as it last was and asks it."""
-        if EntryKey(EntryKind.LIST, name) not in self._desk.accepted:
-            return False
-        self._settle(name, "it is gone, and an entry that is STALE still asks it")
-        return True
-
-    def tell_dependants(self, asks: Mapping[str, list[str]]) -> None:
-        """Who waits for a list that can't be asked."""
-        for name, data in self.lists.items():
-            rules = asks.get(name, [])
-            if data.unavailable is None or not rules:
-                continue
-            several = ", ".join(f"`{one}`" for one in rules[:_NAMED]) + (", …" if len(rules) > _NAMED else "")
-            message = f"`{name}` can't be asked ({data.unavailable}): in doubt are {len(rules)} rule(s): {several}"
-            key = EntryKey(EntryKind.LIST, name)
-            self._desk.problems.append(problem("list-unavailable", message, data.place, entry=key))
 
 
 class _Rules:
