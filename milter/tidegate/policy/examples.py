@@ -164,8 +164,8 @@ def _client(node: Node, findings: Findings) -> str:
 
 
 def _subject(node: Node, findings: Findings) -> list[tuple[str, str]]:
-    if isinstance(node, Scalar) and node.tag is Tag.TEXT and not node.text:
-        return [("Subject", "")]
+    if isinstance(node, Scalar) and node.tag is Tag.TEXT:
+        return [("Subject", node.text)]  # empty, or of blanks alone, it is one too
     text = findings.text(node, "`subject`")
     return [] if text is None else [("Subject", text)]
 

@@ -22,7 +22,7 @@ _HUGE = 10**15
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,14})\Z")
 _FRACTION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?\Z")
 _TAKEN_FOR = {
-    Tag.NULL: "null (nothing)",
+    Tag.NULL: "nothing",
     Tag.BOOLEAN: "true or false",
     Tag.INTEGER: "a number",
     Tag.FLOAT: "a number",
@@ -67,7 +67,7 @@ class Findings:
         return node.text
 
     def _unquoted(self, node: Scalar, what: str) -> None:
-        if node.tag is Tag.NULL:
+        if node.tag is Tag.NULL and not node.text:
             self.add("empty-value", f"{what} is empty", node)
             return
         written = shown(node.text)
