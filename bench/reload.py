@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import servers
-from tidegate.control import UnreachableError, ask
 
 _MESSAGES = 6000
 
@@ -41,19 +40,10 @@ def _burst(spec: str) -> float:
     return float(figures["max_ms"])
 
 
-def generation(state: Path) -> int:
-    """The number of the generation that all workers have, -1 while nobody answers. Asks the daemon's own socket."""
-    try:
-        status = ask(str(state), {"do": "status"})
-        return min(int(worker["generation"]) for worker in status["workers"])
-    except (UnreachableError, ValueError, KeyError, TypeError):
-        return -1
-
-
 def measure(server: servers.Server, policies: Path, state: Path) -> Reload:
     """Edit one rule of `policies` while `server` is under load."""
     quiet = _burst(server.spec)
-    before = generation(state)
+    before = servers.generation(state)
     results: list[float] = []
     load = threading.Thread(target=lambda: results.append(_burst(server.spec)))
     load.start()
@@ -62,7 +52,7 @@ def measure(server: servers.Server, policies: Path, state: Path) -> Reload:
     file.write_text(file.read_text().replace("description: Rule 5\n", "description: Rule 5 edited\n"))
     start = time.monotonic()
     os.kill(server.process.pid, signal.SIGHUP)
-    while generation(state) <= before and time.monotonic() - start < 60:
+    while servers.generation(state) <= before and time.monotonic() - start < 60:
         time.sleep(0.05)
     seconds = time.monotonic() - start
     load.join()

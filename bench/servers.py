@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.control import UnreachableError, ask
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "bench" / "build"
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -147,18 +149,20 @@ def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
     server = launch(name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        if "generation" in status(settings):
+        if generation(state) > 0:
             return server
         time.sleep(0.2)
     server.stop()
     raise RuntimeError(f"{name}: no policy in force after 60 s")
 
 
-def status(settings: Path) -> str:
-    """What `tidegate status --json` prints."""
-    command = [sys.executable, "-m", "tidegate", "status", "--config", str(settings), "--json"]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT / "milter"))
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout
+def generation(state: Path) -> int:
+    """The number of the generation that all workers have, -1 while nobody answers. Asks the daemon's own socket."""
+    try:
+        status = ask(str(state), {"do": "status"})
+        return min(int(worker["generation"]) for worker in status["workers"])
+    except (UnreachableError, ValueError, KeyError, TypeError):
+        return -1
 
 
 def rspamd(folder: Path) -> Server | None:

@@ -134,7 +134,8 @@ class Worker:
 
     def _map(self, image_descriptor: int, columns: int) -> image.Generation:
         # MAP_PRIVATE: before Linux 6.7 a shared map of a write-sealed memfd is refused, even one only for reading.
-        mapped = mmap.mmap(image_descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        # Populated: else each page costs the first message that reads it a page fault.
+        mapped = mmap.mmap(image_descriptor, 0, flags=mmap.MAP_PRIVATE | mmap.MAP_POPULATE, prot=mmap.PROT_READ)
         steps = image.Generation.steps(mapped)
         while True:
             try:

@@ -375,7 +375,7 @@ def test_a_shadow_rule_changes_nothing() -> None:
     front.envelope()
     assert CONTINUE == front.end_of_message()
     (line,) = front.lines()
-    assert ("reject", ["stop"]) == (line["would"], line["would_rules"])
+    assert ("reject", ["stop: reject"]) == (line["would"], line["would_rules"])
 
 
 def test_bodies_count_where_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,15 @@ from tidegate.supervisor import loads as room
 from tidegate.supervisor.loads import DEATHS, Loads, Outcome
 
 
-def run(monkeypatch: pytest.MonkeyPatch, work: object, asks: int = 1) -> tuple[Loads, list[Outcome]]:
-    """Run loads whose child does `work(child, request)` until none is left."""
+def run(monkeypatch: pytest.MonkeyPatch, work: object, asks: int = 1, seen: str = "") -> tuple[Loads, list[Outcome]]:
+    """Run loads whose child does `work(child, request)` until none is left; during the first, `seen` is on disk."""
     monkeypatch.setattr(room, "work", work)
     outcomes: list[Outcome] = []
     loads = Loads(lambda: Request("/p", "/s", Conventions(), 1), outcomes.append, lambda: None)
     for _ in range(asks):
         loads.ask()
+    if seen:
+        loads.ask(digest=seen)
     end = time.monotonic() + 30
     while loads.busy and time.monotonic() < end:
         loads.tick(time.monotonic())
@@ -46,7 +48,7 @@ def deadly(names: set[str], last: str = "") -> object:
         if last:
             os.kill(os.getpid(), signal.SIGSYS)
         problems = tuple(request.problems)
-        os.pwrite(child.result, encode(Report(digest="d", image=True, problems=problems)), 0)
+        os.pwrite(child.result, encode(Report(digest="d", sources_digest="s", image=True, problems=problems)), 0)
 
     return work
 
@@ -83,6 +85,13 @@ def test_requests_during_a_load_become_one(monkeypatch: pytest.MonkeyPatch) -> N
     """Serialised, and the last state is loaded."""
     loads, outcomes = run(monkeypatch, deadly(set()), asks=5)
     assert 2 == len(outcomes) == loads.count
+
+
+@pytest.mark.parametrize(("seen", "count"), [("s", 1), ("other", 2)])
+def test_what_a_load_has_read_is_not_loaded_again(monkeypatch: pytest.MonkeyPatch, seen: str, count: int) -> None:
+    """A change that is seen while a load runs is loaded after it, unless that load has read it already."""
+    loads, outcomes = run(monkeypatch, deadly(set()), seen=seen)
+    assert count == len(outcomes) == loads.count
 
 
 def test_a_report_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ class Desk:
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()
+        self._some = threading.Event()  # there are lines that wait
         self._flushing = threading.Lock()
         self._lost = 0
         self._serial = int.from_bytes(os.urandom(2), "big")
@@ -111,6 +112,8 @@ class Desk:
             self._write(self._lines([decision]))
             return
         self._waiting.append(decision)
+        if not self._some.is_set():
+            self._some.set()
         if len(self._waiting) > _WAITING:
             self.flush()
 
@@ -139,14 +142,15 @@ class Desk:
             self.tally.error(ErrorKind.LOG)
 
     def start_flushing(self) -> None:
-        """A thread of Python's own, started before libmilter, writes the lines of accepted mail."""
+        """A thread of Python's own, started before libmilter, writes the lines of accepted mail; idle, it sleeps."""
 
         def keep_flushing() -> None:
             pause = threading.Event()
             while True:
+                self._some.wait()
                 pause.wait(FLUSH_SECONDS)
-                if self._waiting:
-                    self.flush()
+                self._some.clear()  # before the look: a line that comes now wakes us again
+                self.flush()
 
         threading.Thread(target=keep_flushing, name="decisions", daemon=True).start()
 

@@ -330,7 +330,7 @@ class Supervisor:
     def _heard_clerk(self, _child: Child, packet: Packet) -> None:
         match packet.word:
             case "candidate" if self.stage in (Stage.STARTING, Stage.SERVING):
-                self._loads.ask()
+                self._loads.ask(digest=str(packet.values.get("digest", "")))
             case "metrics":
                 self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))
 

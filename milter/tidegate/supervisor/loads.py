@@ -50,6 +50,8 @@ class Loads:
     _child: Confined | None = None
     _current: Request | None = None
     _again: bool = False
+    _candidate: str = ""  # digest of the sources as seen by somebody while a load was running
+    _read: str = ""  # digest of what the last load read
     _confirmed: bool = False
     _began: float = 0.0
     _killed: list[Death] = field(default_factory=list)
@@ -58,15 +60,17 @@ class Loads:
     def busy(self) -> bool:
         return self._child is not None
 
-    def ask(self, confirmed: bool = False) -> None:
-        """Load now, or once more after the load that runs."""
+    def ask(self, confirmed: bool = False, digest: str = "") -> None:
+        """Load now, or once more after the load that runs; not where that one has read the sources of this digest."""
         self._confirmed = self._confirmed or confirmed
         if self._child or self.stopped:
-            self._again = True
+            self._again = self._again or not digest
+            self._candidate = digest
             return
         self._began = time.monotonic()
         self._killed = []
         self._again = False
+        self._candidate = ""
         self._current = replace(self.request(), confirmed=self._confirmed)
         self._confirmed = False
         self._start()
@@ -109,7 +113,7 @@ class Loads:
                 self._give_up(death)
         finally:
             child.close()
-        if self._again and not self._child:
+        if not self._child and (self._again or self._candidate not in ("", self._read)):
             self.ask()
         return True
 
@@ -119,6 +123,7 @@ class Loads:
         except ValueError as error:
             self._give_up(Death(str(error), ""))
             return
+        self._read = report.sources_digest
         self.count += 1
         self.failed += not report.image
         self.done(Outcome(report, (), child.extra, time.monotonic() - self._began, len(self._killed)))
@@ -145,6 +150,7 @@ class Loads:
         return True
 
     def _give_up(self, death: Death) -> None:
+        self._read = ""
         self.count += 1
         self.failed += 1
         earlier = self._current.problems if self._current else ()
