@@ -35,12 +35,18 @@ def told(policy: str, **files: str) -> list[str]:
         ("{message.size: {gt: 10M}}", "write bytes: 10485760"),
         ('{sender.address: ""}', "write `sender.null: true`"),
         ("{any: {login: bob, subject: x}}", "write `any:` with `- ` before each condition"),
+        ("{any_rcpt: [a@b.example]}", "write `any_rcpt: {address: …}`"),
+        ("{any_rcpt: {in: own-domains}}", "name the field before the operator: `FIELD: {in: …}`"),
+        ("{login: {in: [staff]}}", "write `login: {in: staff}`"),
+        ("{sender.domain: own-domains}", "write `sender.domain: {in: own-domains}`"),
+        ("{sender.address: {in: own-domains}}", "ask `sender.domain`"),
         ("[{login: bob}]", "write `all:` or `any:` before the list"),
     ],
 )
 def test_conditions(when: str, said: str) -> None:
     """A name, an operator or a form of another filter."""
-    found = told(a_rule(when))
+    lists = "lists: {own-domains: {type: domain, items: [example.com]}, staff: {type: login, items: [a]}}"
+    found = told(a_rule(when, before=lists))
     assert (1, True) == (len(found), said in found[0]), found
 
 
@@ -50,6 +56,10 @@ def test_conditions(when: str, said: str) -> None:
         ("{quarantine: {reason: x}}", "", "did you mean `hold`?"),
         ("{tempfail: x}", "", "did you mean `defer`?"),
         ("{dunno: x}", "", "there is no bare `dunno`; write `except:`"),
+        ("{add_header: {name: X-A, value: b}}", "", "write add_header: {X-Name: text}"),
+        ("{reject: {code: 550}}", "", 'write it as "550 5.7.1"'),
+        ("{reject: {message: x}}", "", "did you mean `text`?"),
+        ("{hold: {reason: x}}", "examples: {match: [{from: a@b.example}]}", "did you mean `sender`?"),
         ("{hold: {reason: x}}", "mode: test", "did you mean `shadow`?"),
         ("{hold: {reason: x}}", "mode: on", "did you mean `enforce`?"),
         ("{hold: {reason: x}}", "stop: true", "order decides nothing"),

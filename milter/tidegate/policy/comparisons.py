@@ -128,6 +128,8 @@ def _one_of(row: Field, operator: Operator, node: Node, names: Names, findings: 
         else:
             values[value] = None
             tell_wildcard(row.type, text, where, findings)
+            if text in names.lists:
+                _tell_list_name(row, text, where, findings)
     if good and row.name in _MAILBOX_HEADERS:
         _tell_whole_header(row, node, findings)
     return Test(row.name, operator, tuple(values), kind=kind) if good else None
@@ -142,6 +144,12 @@ def _tell_whole_header(row: Field, node: Node, findings: Findings) -> None:
     part = f"{row.name}.address"
     cure = f"ask `{part}`" if part in FIELDS else "ask `any_rcpt`, who gets the message"
     findings.add("hardly-equal", message, node, cure=f"{cure}, or write {{contains: …}} for a part of it")
+
+
+def _tell_list_name(row: Field, name: str, where: Node, findings: Findings) -> None:
+    message = f"`{name}` is the name of a list, and stands here for itself"
+    cure = f"write `{row.name}: {{in: {name}}}`; for several lists one such test each, under `any:`"
+    findings.add("hardly-equal", message, where, cure=cure)
 
 
 def tell_wildcard(kind: FieldType, text: str, where: Node, findings: Findings) -> None:
@@ -191,10 +199,13 @@ def _in_list(row: Field, node: ScalarNode, names: Names, findings: Findings) -> 
     fitting = FITTING_KINDS.get(row.type, frozenset())
     if kind is not None and kind not in fitting:
         several = ", ".join(sorted(one.value for one in fitting))
+        domain = f"{row.name.removesuffix('.address')}.domain"
+        cure = f"ask `{domain}`" if kind is ListKind.DOMAIN and domain in FIELDS else ""
         findings.add(
             "list-mismatch",
             f"`{row.name}` is looked up in lists of type {several}; `{name}` is of type {kind.value}",
             node,
+            cure=cure,
         )
         return None
     if kind is ListKind.STRING and row.name in _MAILBOX_HEADERS:

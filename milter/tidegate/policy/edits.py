@@ -34,6 +34,8 @@ MAX_ADDRESS = 320
 MATCHED = "matched"
 HEADER_EDITS = (AddHeader, SetHeader, RemoveHeader, PrefixSubject)
 
+_SPELT_OUT = ({"name", "value"}, {"name", "text"}, {"header", "value"}, {"header", "text"})
+"""How other filters write an edit of a header."""
 _NAME = re.compile(r"[!-9;-~]+\Z")  # RFC 5322 section 2.2: printable ASCII without blank and colon
 _LOCALPART = re.compile(r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])+"|[^\s"(),:;<>@\[\]\\\x00-\x1f\x7f]+)\Z')
 
@@ -42,6 +44,10 @@ def header_edits(name: str, node: Node, findings: Findings) -> tuple[Edit, ...]:
     """`add_header` and `set_header`: {NAME: TEXT, …}; a list of texts stands for several headers."""
     written = findings.mapping(node, f"`{name}`", f"{name}: {{X-Name: text}}")
     if written is None:
+        return ()
+    if {key.text.lower() for key, _ in written.pairs} in _SPELT_OUT:
+        message = f"`{name}` would make headers called {' and '.join(shown(key.text) for key, _ in written.pairs)}"
+        findings.add("bad-header-name", message, node, cure=f"write {name}: {{X-Name: text}}")
         return ()
     edits: list[Edit] = []
     seen: set[str] = set()

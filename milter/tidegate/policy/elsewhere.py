@@ -150,6 +150,32 @@ ACTIONS: dict[str, str] = {
     "skip": "exempt",
 }
 
+REPLY_KEYS: dict[str, str] = {
+    "message": "text",
+    "msg": "text",
+    "reason": "text",
+    "reply": "text",
+    "comment": "text",
+    "status": "code",
+    "smtp_code": "code",
+    "enhanced": "code",
+}
+
+CASE_KEYS: dict[str, str] = {
+    "from": "sender",
+    "mail_from": "sender",
+    "to": "rcpt",
+    "recipient": "rcpt",
+    "recipients": "rcpt",
+    "rcpts": "rcpt",
+    "ip": "client",
+    "user": "login",
+    "username": "login",
+    "file": "message",
+    "eml": "message",
+}
+"""Keys of examples and scenarios."""
+
 LETTING_PASS = ("accept", "allow", "dunno", "ok", "pass", "permit", "deliver")
 """Actions that would let a message through whatever other rules say; there is none here."""
 
@@ -208,5 +234,14 @@ WORDS: dict[str, str] = {
     "outside": "outbound",
     "incoming": "inbound",
     "inside": "internal",
+    "email": "address",
+    "cidr": "ip",
+    "network": "ip",
+    "user": "login",
+    "list": "string",
+    "text": "string",
+    "pattern": "regex",
+    "texthash": "map",
+    "hash": "map",
 }
-"""Words of `mode`, `on_error` and `direction`."""
+"""Words of `mode`, `on_error`, `direction`, and types of lists."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tidegate.conditions.fields import FIELDS
 from tidegate.model import Conventions, Place
+from tidegate.policy import elsewhere
 from tidegate.policy.dates import read_moment
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
@@ -113,7 +114,7 @@ def build_case(node: Node, findings: Findings) -> Case | None:
     if written is None:
         return None
     before = findings.errors()
-    keys = findings.keys(written, "a case", CASE_KEYS)
+    keys = findings.keys(written, "a case", CASE_KEYS, (), elsewhere.CASE_KEYS)
     texts = {key: findings.text(keys[key], f"`{key}`") or "" for key in _TEXTS if key in keys}
     client = _client(keys["client"], findings) if "client" in keys else DEFAULT_CLIENT
     headers = _headers(keys["headers"], findings) if "headers" in keys else []

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from tidegate.model import Disposition, Ending, ReplyTemplate, Template
+from tidegate.policy import elsewhere
 from tidegate.policy.findings import Findings, kind_of
-from tidegate.policy.nodes import Mapping, Node
+from tidegate.policy.nodes import Mapping, Node, Scalar, Tag
 from tidegate.policy.suggest import shown
 from tidegate.policy.texts import MAX_TEXT, check_template, with_reference
 
@@ -33,7 +34,7 @@ def reply_ending(disposition: Disposition, node: Node, findings: Findings) -> En
         form = f'write {name}: {{code: "{code}", text: "…"}}'
         findings.add("wrong-type", f"`{name}` is a map of code and text, not {kind_of(node)}", node, cure=form)
         return None
-    keys = findings.keys(node, f"`{name}`", ("code", "text"))
+    keys = findings.keys(node, f"`{name}`", ("code", "text"), (), elsewhere.REPLY_KEYS)
     number, enhanced = DEFAULT_CODES[disposition]
     before = findings.errors()
     if "code" in keys:
@@ -53,11 +54,14 @@ def _default(disposition: Disposition) -> tuple[str, int]:
 
 def _code(disposition: Disposition, node: Node, findings: Findings) -> tuple[int, str] | None:
     name = disposition.name.lower()
+    example, default = _default(disposition)
+    cure = f'write it as "{example}"'
+    if isinstance(node, Scalar) and node.tag is Tag.INTEGER:
+        findings.add("bad-reply", f"{shown(node.text)} is a number without an enhanced code", node, cure=cure)
+        return None
     text = findings.text(node, f"the code of `{name}`")
     if text is None:
         return None
-    example, default = _default(disposition)
-    cure = f'write it as "{example}"'
     wanted = default // 100
     found = _CODE.match(text.strip())
     if found is None:
@@ -110,7 +114,8 @@ def _only(node: Node, name: str, key: str, form: str, findings: Findings) -> dic
         findings.add("wrong-type", f"`{name}` is a map with `{key}`, not {kind_of(node)}", node, cure=cure)
         return None
     before = findings.errors()
-    keys = findings.keys(node, f"`{name}`", (key,), required=(key,))
+    others = dict.fromkeys(elsewhere.REPLY_KEYS, key)
+    keys = findings.keys(node, f"`{name}`", (key,), (key,), others)
     return keys if findings.errors() == before else None
 
 

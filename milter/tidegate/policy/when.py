@@ -24,7 +24,7 @@ from tidegate.model import (
     Unknowable,
 )
 from tidegate.policy import elsewhere
-from tidegate.policy.comparisons import build_test
+from tidegate.policy.comparisons import WRITTEN_OPERATORS, build_test
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.names import Broken, Built, Names
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
@@ -113,6 +113,8 @@ class ConditionBuilder:
             self._findings.add("empty-condition", f"{what} is empty", node)
             return None, depth
         form = "write `all:` or `any:` before the list" if isinstance(node, Sequence) else "write `FIELD: VALUE`"
+        if what.strip("`") in QUANTIFIERS:
+            form = f"write {what[:-1]}: {{address: …}}`"
         self._findings.add("wrong-type", f"{what} is a map (or `always`), not {kind_of(node)}", node, cure=form)
         return None, depth
 
@@ -281,6 +283,8 @@ class ConditionBuilder:
 
 def _instead(name: str) -> str:
     """What to write where no field has all that the name says."""
+    if name in WRITTEN_OPERATORS:
+        return f"name the field before the operator: `FIELD: {{{name}: …}}`"
     header, _, part = name.removeprefix("header.").rpartition(".")
     if name.startswith("header.") and part in ("address", "domain", "localpart"):
         who = "any_rcpt: {address: …}" if header in ("to", "cc", "bcc") else f"header.{header}: {{contains: …}}"
@@ -295,6 +299,6 @@ def _meant(name: str) -> str:
         return f"; did you mean `{known}`?"
     near = did_you_mean(name, (*FIELDS, *WORDS))
     first, dot, rest = name.partition(".")
-    if not near and dot and nearest(first, ("header",)):
+    if not near and dot and first != "header" and nearest(first, ("header",)):
         return f"; did you mean `header.{rest}`?"
     return near
