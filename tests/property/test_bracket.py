@@ -87,6 +87,13 @@ def exempt_counts_as_no(stand: Stand) -> bool:
     )
 
 
+def in_doubt_only_as_an_exempt(stand: Stand) -> bool:
+    """Does the rule certainly act, while what it exempts is only known as it last was?"""
+    rule = stand.rule
+    stale = rule.state is EntryState.STALE or rule.stale_exempt
+    return stand.truth is YES and rule.do.exempt is not None and rule.state is not EntryState.SKIPPED and stale
+
+
 def reaches(one: Rule, other: Rule) -> bool:
     """Does the exempt of `one` name `other`?"""
     exempt = one.do.exempt
@@ -108,9 +115,10 @@ def capped(rule: Rule, stands: Sequence[Stand]) -> bool:
 
 def worlds(stands: Sequence[Stand]) -> Iterator[World]:
     """What the message comes to in each assignment."""
-    unknown = [one for one in stands if one.truth is UNKNOWN and one.rule.state is not EntryState.SKIPPED]
+    unknown = [one.rule.id for one in stands if one.truth is UNKNOWN and one.rule.state is not EntryState.SKIPPED]
+    unknown += [f"exempt of {one.rule.id}" for one in stands if in_doubt_only_as_an_exempt(one)]
     for answers in itertools.product((False, True), repeat=len(unknown)):
-        chosen = {one.rule.id: yes for one, yes in zip(unknown, answers, strict=True)}
+        chosen = dict(zip(unknown, answers, strict=True))
         yield world(stands, chosen)
 
 
@@ -120,7 +128,11 @@ def world(stands: Sequence[Stand], chosen: dict[str, bool]) -> World:
     def holds(one: Stand) -> bool:
         return one.rule.state is not EntryState.SKIPPED and chosen.get(one.rule.id, one.truth is YES)
 
-    exempts = [one for one in stands if holds(one) and not exempt_counts_as_no(one)]
+    exempts = [
+        one
+        for one in stands
+        if holds(one) and not exempt_counts_as_no(one) and chosen.get(f"exempt of {one.rule.id}", True)
+    ]
     acting = sorted(
         (
             one.rule
@@ -190,6 +202,9 @@ EDITS: tuple[Edit, ...] = (
 """Edits that meet each other: the same recipients, the same header."""
 
 
+STATES = (EntryState.SKIPPED, EntryState.STALE, EntryState.ACTIVE)
+
+
 def a_rule(roll: random.Random, number: int, count: int) -> Rule:
     """One random rule; its edits are of the kinds above."""
     dispositions = (None, None, *Disposition.__members__.values())
@@ -208,7 +223,8 @@ def a_rule(roll: random.Random, number: int, count: int) -> Rule:
         Actions(ending, edits, exempt),
         priority=roll.choice((10, 100, 100)),
         tags=("tag",) if roll.random() < 0.3 else (),
-        state=EntryState.SKIPPED if exempt is not None and roll.random() < 0.05 else EntryState.ACTIVE,
+        state=roll.choices(STATES, (0 if exempt is None else 5, 10, 85))[0],
+        stale_exempt=roll.random() < 0.1,
         on_error=OnError.SKIP if roll.random() < 0.15 else OnError.DEFER,
         on_uninspected=roll.choice(tuple(OnUninspected)),
     )
@@ -274,7 +290,9 @@ def wrong(stands: Sequence[Stand], outcome: Outcome, found: set[World]) -> str:
             for one in outcome.doubts
         )
         doubtful = any(
-            (one.truth is UNKNOWN or one.rule.state is EntryState.SKIPPED) and winner and reaches(one.rule, winner)
+            (one.truth is UNKNOWN or one.rule.state is EntryState.SKIPPED or in_doubt_only_as_an_exempt(one))
+            and winner
+            and reaches(one.rule, winner)
             for one in stands
             if one.truth is not NO
         )

@@ -100,6 +100,8 @@ def _why_not(
         return "judged at RCPT, for each recipient alone"
     if mark is None:
         return ""
+    if rule.state is EntryState.SKIPPED:
+        return "the entry is broken: what it exempts answers at most 4xx where it might match"
     if mark.exempted_by:
         return f"exempted by {mark.exempted_by}"
     if mark.lost_to:
