@@ -6,13 +6,13 @@ import pytest
 
 from tests.builders.policies import a_rule, codes, load_text
 from tidegate.model import Conventions, Disposition, Source
-from tidegate.policy.examples import DEFAULT_RECIPIENT, DEFAULT_SENDER, Case, CaseList
+from tidegate.policy.examples import DEFAULT_RECIPIENT, Case, CaseList
 from tidegate.policy.scenarios import Expectation, PolicyText, parse_scenarios
 
 CASES: dict[str, Case] = {
     "{rcpt: a@example.net}": Case(recipients=("a@example.net",)),
     "{rcpt: [a@example.net, b@example.net]}": Case(recipients=("a@example.net", "b@example.net")),
-    "{login: bob@example.com}": Case(sender="bob@example.com", login="bob@example.com"),
+    "{login: bob@example.com}": Case(login="bob@example.com"),
     "{login: bob}": Case(login="bob"),
     '{sender: "<>"}': Case(sender=""),
     '{sender: ""}': Case(sender=""),
@@ -47,8 +47,8 @@ def test_cases(case: str) -> None:
 
 
 def test_what_a_case_leaves_out() -> None:
-    """An outside sender and an outside recipient."""
-    assert (DEFAULT_SENDER, (DEFAULT_RECIPIENT,)) == (Case().sender, Case().recipients)
+    """The sender is by the login (trial/cases.py), the recipient is outside."""
+    assert (None, (DEFAULT_RECIPIENT,)) == (Case().sender, Case().recipients)
 
 
 def test_match_and_no_match() -> None:

@@ -59,9 +59,10 @@ class CaseList:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A transaction as written. `now` is POSIX seconds; `size` None: as large as its headers."""
+    """A transaction as written. `now` is POSIX seconds; `size` None: as large as its headers; `sender` None: the login
+    where that is an address, with the default realm if need be."""
 
-    sender: str = DEFAULT_SENDER
+    sender: str | None = None
     recipients: tuple[str, ...] = (DEFAULT_RECIPIENT,)
     login: str = ""
     auth_type: str = ""
@@ -128,7 +129,7 @@ def build_case(node: Node, findings: Findings) -> Case | None:
     lists = _lists(keys["lists"], findings) if "lists" in keys else ()
     unreadable = _unreadable(keys["unreadable"], findings) if "unreadable" in keys else ()
     now = read_moment(keys["now"], "`now`", findings) if "now" in keys else None
-    sender = _sender(keys["sender"], findings) if "sender" in keys else _default_sender(texts.get("login", ""))
+    sender = _sender(keys["sender"], findings) if "sender" in keys else None
     if findings.errors() > before:
         return None
     return Case(
@@ -143,10 +144,6 @@ def build_case(node: Node, findings: Findings) -> Case | None:
         now=now.begin if now else None,
         **texts,
     )
-
-
-def _default_sender(login: str) -> str:
-    return login if "@" in login else DEFAULT_SENDER
 
 
 def _sender(node: Node, findings: Findings) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tidegate import image
+from tidegate.conditions.addresses import fold_login
 from tidegate.conditions.members import normalise, normalise_grant
 from tidegate.model import (
     Connection,
@@ -27,7 +28,7 @@ from tidegate.model import (
     Rule,
     Transaction,
 )
-from tidegate.policy.examples import Case, CaseList
+from tidegate.policy.examples import DEFAULT_SENDER, Case, CaseList
 from tidegate.policy.lists import guess_kind
 from tidegate.trial.messages import read_message
 
@@ -68,7 +69,7 @@ def transaction_of(case: Case, conventions: Conventions, read_file: ReadFile | N
             tuple(connection),
         ),
         Envelope(
-            case.sender,
+            _sender(case, conventions),
             tuple(Recipient(text, f"<{text}>") for text in case.recipients),
             case.login,
             case.auth_type,
@@ -77,6 +78,13 @@ def transaction_of(case: Case, conventions: Conventions, read_file: ReadFile | N
         replace(_message(case, read_file), unreadable=tuple(message)),
         reference="trial",
     )
+
+
+def _sender(case: Case, conventions: Conventions) -> str:
+    if case.sender is not None:
+        return case.sender
+    login = fold_login(case.login, conventions)
+    return login if "@" in login else DEFAULT_SENDER
 
 
 def _message(case: Case, read_file: ReadFile | None) -> Message:
