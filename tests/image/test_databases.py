@@ -95,3 +95,12 @@ def test_ten_thousand_literals_are_built_in_seconds() -> None:
     assert {4321} == generation.pattern_rules("subject", "An OFFER 4321 end!")
     assert {9876} == generation.pattern_rules("subject", "No 9876.")
     assert re.escape("offer 1 end") == generation.index.literals["subject"][1][0]
+
+
+def test_groups_stop_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups that would take too long are left out and count as hits: slower for a message, but the load ends."""
+    monkeypatch.setattr(databases, "SECONDS", 0.0)
+    shelf = databases.Shelf()
+    levels = shelf.patterns([f"word{number} here" for number in range(70)])
+    assert databases.NONE in levels[0]
+    assert (databases.NONE,) == levels[-1]

@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from tidegate.loader import confine
 from tidegate.loader.confine import Confined, Death
 from tidegate.supervisor.channel import content
 
@@ -56,6 +58,31 @@ def test_a_death_is_named(work: Callable[[Confined], object], wall_clock: float,
     assert death is not None
     assert text in death.text
     assert "10.yaml: rule x" == death.culprit
+
+
+@pytest.mark.parametrize(
+    ("steps", "culprit"),
+    [
+        ([("10.yaml: rule a", 1), ("20.yaml: rule b", 25), ("20.yaml: rule c", 25), ("30.yaml: rule d", 1)], "20.yaml"),
+        ([("10.yaml: rule a", 20), ("20.yaml: rule b", 1), ("the image", 1)], "10.yaml"),
+        ([("10.yaml", 20), ("20.yaml: rule b", 40)], "20.yaml: rule b"),
+        ([("10.yaml (last valid): rule a", 20), ("the image", 1)], "10.yaml"),
+        ([("the image", 5)], "the image"),
+    ],
+    ids=["a file of many", "not who came last", "a heavy entry", "what was valid", "nobody else"],
+)
+def test_who_used_it_up(monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int]], culprit: str) -> None:
+    """Memory and time run out for all together: to blame is who took most, not who came last."""
+    clock = 0.0
+    child = Confined("test")
+    monkeypatch.setattr(confine, "time", SimpleNamespace(monotonic=lambda: clock))
+    for name, seconds in steps:
+        child.progress(name)
+        clock += seconds
+    os.pwrite(child.result, b"MemoryError: no more", 0)
+    death = child.ended(70 << 8)
+    child.close()
+    assert Death("MemoryError: no more", culprit) == death
 
 
 def raise_exit() -> None:

@@ -2,12 +2,13 @@
 
 Patterns stand in groups of 32, each group in one database, the groups of 32 groups in one, and so on up to one that
 says whether anything matches at all. Most texts are answered by that one, in a microsecond. A database that the engine
-would not build (all of them together can be too large for it) is left out, and counts as a hit.
+would not build (all of them together can be too large for it), or not in time, is left out, and counts as a hit.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,6 +23,10 @@ NONE: Final = -1
 HEAVY: Final = 2 * 1024 * 1024
 """Bytes of single databases up to which a group is built: the engine takes as long for the group as for all of them."""
 
+SECONDS: Final = 12.0
+"""That all groups of an image may take together: the loader has a minute for the whole load. Bytes don't tell it all
+(32 times `abc.*x{1,900}`: 16 KB, and 5 s)."""
+
 Levels = tuple[tuple[int, ...], ...]
 """Numbers of databases, the groups first; the last level has at most one."""
 
@@ -33,6 +38,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
+        self._spent = self._longest = 0.0  # seconds that groups took: all, and the slowest
         self._singles: dict[str, int] = {}
 
     def _add(self, data: bytes) -> int:
@@ -77,10 +83,19 @@ class Shelf:
     def _group(self, sources: Sequence[str], folded: bool) -> int:
         if len(sources) == 1 and not folded:
             return self.single(sources[0])
+        # A group takes as long as its parts together, and the next of a level as long as the one before.
+        expected = self._longest if len(sources) <= FAN else self._spent
+        if self._spent + expected > SECONDS:
+            return NONE
+        began = time.monotonic()
         try:
             return self._add(Database.compile(sources, folded).serialise())
         except PatternError:
             return NONE
+        finally:
+            took = time.monotonic() - began
+            self._spent += took
+            self._longest = max(self._longest, took)
 
 
 class Databases:

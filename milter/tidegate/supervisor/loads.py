@@ -15,7 +15,7 @@ import structlog
 
 from tidegate.alerts import problem
 from tidegate.loader.child import Request, work
-from tidegate.loader.confine import WALL_CLOCK, Confined, Death
+from tidegate.loader.confine import LAST_VALID, WALL_CLOCK, Confined, Death
 from tidegate.loader.report import Report, decode, key_from
 from tidegate.model import EntryKey, Place, Problem
 from tidegate.supervisor.channel import content
@@ -162,7 +162,7 @@ class Loads:
 
 def culprit_file(name: str) -> str:
     """The file of a progress name `FILE` or `FILE: KIND ID`."""
-    return name.partition(": ")[0]
+    return name.partition(": ")[0].removesuffix(LAST_VALID)
 
 
 def place_of(name: str) -> Place:
