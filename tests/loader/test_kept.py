@@ -95,7 +95,10 @@ def test_it_serves_as_it_last_was(site: Site, damage: Callable[[Path], object], 
     for _ in range(2):
         state, codes, asked = site.load()
         assert ("stale", {code}, "user29") == (state, codes, asked.find("user29", NOW))
-        assert asked.cause is None
+        assert (None, code == "too-many-bad-lines") == (
+            asked.cause,
+            asked.stale,
+        )  # an edit, where there is a file to read
 
 
 def test_it_comes_back_by_itself(site: Site) -> None:

@@ -361,3 +361,40 @@ def test_a_missing_login_map_is_told() -> None:
     assert ["no-login-map"] == codes(load_text(a_rule("{sender.aligned: false}")))
     before = "lists: {logins: {type: map, items: {bob: bob@example.com}}}"
     assert [] == codes(load_text(a_rule("{sender.aligned: false}", before=before)))
+
+
+MILDER = """version: 1
+lists:
+  own-domains: {type: domain, items: [example.com]}
+  friends: {type: login, items: [eve]}
+  logins: {type: map, items: {bob: [bob@example.com]}}
+conditions:
+  friendly: {login: {in: friends}}
+rules:
+  - {id: strict, when: {not: {use: friendly}}, except: [{name: f, when: {use: friendly}}], do: {hold: {reason: x}}}
+  - {id: x, when: {login: bob}, do: {exempt: strict}}
+  - {id: hidden, mode: shadow, when: {login: bob}, do: {hold: {reason: x}}}
+...
+"""
+
+
+def test_absence_changes_no_verdict() -> None:
+    """A file that is gone, unreadable, empty or cut: what it held is STALE for its admin, and judges as it did."""
+    before = load_text(MILDER).loaded
+    after = load_text(lost=["1.yaml"], accepted=dict(before.texts))
+    assert {"stale"} == set(states(after).values())
+    assert [(one.id, one.when, one.exceptions, one.state, one.stale_exempt) for one in before.rules] == [
+        (one.id, one.when, one.exceptions, one.state, one.stale_exempt) for one in after.loaded.rules
+    ]
+    assert [(one.name, one.items, one.state, one.doubted) for one in before.lists] == [
+        (one.name, one.items, one.state, one.doubted) for one in after.loaded.lists
+    ]
+
+
+def test_a_damaged_file_may_hold_an_edit() -> None:
+    """An entry that stands nowhere while a file holds what can't be read: what it makes milder is in doubt."""
+    accepted = dict(load_text(MILDER).loaded.texts)
+    after = load_text("version: 1\nrules:\n  - {id: other, when: [}\n  - }}{\n...\n", accepted=accepted)
+    rule = next(rule for rule in after.loaded.rules if rule.id == "x")
+    facts = Facts(a_transaction(login="bob"), FakePolicies([rule]), NOW)
+    assert Truth.UNKNOWN is answer(rule, facts)[0]

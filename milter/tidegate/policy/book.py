@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tidegate.model import AllOf, Cause, Doubt, EntryKey, EntryKind, EntryState, Place, Unknowable
+from tidegate.model import AllOf, Cause, Doubt, EntryKey, EntryKind, Place, Unknowable
 from tidegate.policy.circles import in_order
 from tidegate.policy.desk import NOWHERE, Desk, Settled
 from tidegate.policy.findings import Findings
@@ -77,7 +77,7 @@ class ConditionBook:
         self._under_way.append(name)
         settled = desk.settle(key, self._texts.get(name, ()), lambda text, found: self._build(name, text, found))
         self._under_way.pop()
-        if settled.value is not None and settled.state is EntryState.STALE:
+        if settled.value is not None and settled.doubtful:
             cause = Cause(Doubt.PASSING, f"condition {name} is only known as it last was")
             doubted = AllOf((settled.value.condition, Unknowable(cause)))
             self._milder[name] = replace(settled.value, condition=doubted, depth=settled.value.depth + 1)

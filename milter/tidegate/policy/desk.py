@@ -37,6 +37,12 @@ class Settled(Generic[Value]):
     reason: str = ""
     text: str = ""  # in force
     digest: str = ""
+    missing: bool = False  # STALE because its source is, while nothing says that anybody edited the entry
+
+    @property
+    def doubtful(self) -> bool:
+        """Is it STALE by an edit, so that what it makes milder is in doubt? Absence alone changes no verdict (P9)."""
+        return self.state is EntryState.STALE and not self.missing
 
 
 @dataclass(slots=True)
@@ -48,6 +54,7 @@ class Desk:
     progress: Callable[[str], None]
     skip: Mapping[str, str]  # progress names of what is not to be read, and why
     why_absent: str = ""  # why an entry that stands nowhere is not gone
+    damaged: bool = False  # a file was read and holds what can't be: an entry that stands nowhere may have been edited
     problems: list[Problem] = field(default_factory=list)
     entries: dict[EntryKey, Entry] = field(default_factory=dict)
     texts: dict[EntryKey, str] = field(default_factory=dict)
@@ -77,7 +84,8 @@ class Desk:
         if last is None:
             return Settled(key, None, EntryState.SKIPPED, place, findings, reason, "", digest)
         value, text = last
-        return Settled(key, value, EntryState.STALE, place, findings, reason, text.text, text.digest)
+        missing = not texts and bool(self.why_absent) and not self.damaged
+        return Settled(key, value, EntryState.STALE, place, findings, reason, text.text, text.digest, missing)
 
     def last_text(self, key: EntryKey) -> EntryText | None:
         """The accepted text of an entry, read; None where there is none or it can't be read any more."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.conditions.readers import LOGINS, OWN_DOMAINS
-from tidegate.model import EntryKey, EntryKind, EntryState, ListKind, MemberListData, ReadFile, Source
+from tidegate.model import EntryKey, EntryKind, EntryState, ListKind, MemberListData, ReadFile, Severity, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.desk import Desk
 from tidegate.policy.findings import Findings
@@ -25,6 +25,8 @@ FEW = 10
 """Items that a list file may lose at once without a question."""
 _NAMED = 5
 """Dependants that a message names."""
+
+_MISSING = frozenset({"list-file", "list-empty", "list-shrunk"})
 
 Texts = Mapping[str, Sequence[EntryText]]
 
@@ -89,6 +91,8 @@ class ListBook:
             return self._build(name, text.node, findings)
 
         settled = desk.settle(key, texts, build)
+        if settled.state is EntryState.STALE and len(texts) == 1 and self._file_is_missing(texts[0], settled.findings):
+            settled.missing = True
         desk.record(settled, settled.state, reason)
         data = settled.value
         if path and data is not None:
@@ -101,16 +105,22 @@ class ListBook:
                 name, kind or ListKind.STRING, (), why, EntryState.SKIPPED, settled.place, settled.digest
             )
             return
-        data = replace(data, state=settled.state, place=settled.place, digest=settled.digest)
-        if settled.state is EntryState.STALE and name in (OWN_DOMAINS, LOGINS):
+        judged = EntryState.ACTIVE if settled.missing else settled.state
+        data = replace(data, state=judged, place=settled.place, digest=settled.digest)
+        if settled.doubtful and name in (OWN_DOMAINS, LOGINS):
             node = texts[0].node if len(texts) == 1 else None
             data = replace(data, doubted=not_repeated(data, node, desk.names, self._files.current))
         self.lists[name] = data
         desk.names.lists[name] = data.kind
-        if settled.state is EntryState.STALE:
+        if settled.doubtful:
             desk.names.stale_lists.add(name)
         if data.kind is ListKind.STRING and any(item.key == "inbound" for item in data.items):
             desk.names.inbound_lists.add(name)
+
+    def _file_is_missing(self, text: EntryText, findings: Findings) -> bool:
+        """Is the entry as it was, and nothing wrong but that its file is gone, unreadable, empty or cut?"""
+        told = {one.code for one in findings.problems if one.severity is Severity.ERROR}
+        return told <= _MISSING and self._desk.accepted.get(text.key) == text.text
 
     def _build(self, name: str, node: Node, findings: Findings) -> MemberListData | None:
         """As the text says. Of the last valid text the last good file serves where today's can't."""

@@ -129,6 +129,7 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
         desk.problems += file.problems
         if not file.complete or _may_hide_entries(file):
             incomplete.append(file)
+            desk.damaged |= not source.error
         for text in file.entries:
             if text.key.kind in found:
                 found[text.key.kind].setdefault(text.key.id, []).append(text)
@@ -216,7 +217,9 @@ class _Rules:
             return
         parts, rule = settled.value, settled.value.rule
         state = settled.state
-        if state is EntryState.STALE:
+        if settled.missing:
+            rule = replace(rule, place=settled.place)
+        elif state is EntryState.STALE:
             rule = doubt.stale_rule(replace(rule, place=settled.place), texts, desk.names)
         elif parts.examples:
             self.examples[name] = parts.examples
@@ -231,7 +234,10 @@ class _Rules:
         elif rule.mode is Mode.SHADOW and state is EntryState.ACTIVE:
             state = EntryState.SHADOW
         if state not in (EntryState.OFF, EntryState.EXPIRED):
-            self.rules.append(rule if rule.state is state else replace(rule, state=state))
+            judged = state
+            if settled.missing:
+                judged = EntryState.SHADOW if rule.mode is Mode.SHADOW else EntryState.ACTIVE
+            self.rules.append(rule if rule.state is judged else replace(rule, state=judged))
             if parts.late:
                 self._late[rule.id] = parts.late
             for one in parts.lists:
