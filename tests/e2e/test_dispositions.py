@@ -105,7 +105,7 @@ def test_shadow_has_no_effect(site: Site) -> None:
     site.sink.wait_for("tried-out one")
     line = site.daemon.decision(outcome.queue_id)
     assert "accept" == str(line["disposition"]).lower()
-    assert ("reject", ["tried-out"]) == (line["would"], line["would_rules"])
+    assert ("reject", ["tried-out: reject"]) == (line["would"], line["would_rules"])
 
 
 def test_one_recipient_is_refused(site: Site) -> None:
