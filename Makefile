@@ -3,6 +3,7 @@
 # make check   ruff, mypy, the law of imports
 # make bench   speed and memory, beside a C milter that does nothing; writes bench/results.json
 # make soak    the same mail for a long time, with faults;  make fuzz  hostile bytes
+# make docs    the reference, from the registries
 # make clean   what the above left behind
 #
 # All of them install what is missing (Debian 12 or 13) as root, and print the one command to run otherwise. Without root
@@ -10,7 +11,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e bench soak fuzz clean packages
+.PHONY: help demo test check e2e bench docs soak fuzz clean packages
 
 # Debian's interpreter: the one that python3-milter was built for, whatever else is first in PATH.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -44,8 +45,8 @@ test: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m pytest
 
 check: $(STAMP)
-	$(VENV)/bin/ruff check milter tests bench
-	$(VENV)/bin/ruff format --check milter tests bench
+	$(VENV)/bin/ruff check milter tests bench docs
+	$(VENV)/bin/ruff format --check milter tests bench docs
 	$(VENV)/bin/mypy
 	@$(RUN) $(PYTHON) -m pytest -q tests/test_layout.py
 
@@ -56,6 +57,9 @@ bench: $(STAMP)
 	@sh tests/setup/install.sh bench
 	@sh tests/setup/install.sh rival || echo 'without rspamd' >&2
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
+
+docs: $(STAMP)
+	@$(RUN) $(PYTHON) docs/reference.py
 
 soak: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m tests.soak $(SOAK)

@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tidegate.observe.counters import BUCKETS, Counters
+from tidegate.observe.counters import BUCKETS, Counters, Event
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_EVENTS = {
+    Event.CONNECTIONS: "Milter connections that were opened.",
+    Event.DISCONNECTIONS: "Milter connections that were closed.",
+    Event.MESSAGES: "Messages begun, at MAIL.",
+    Event.ABORTED: "Messages that their client gave up.",
+    Event.RECIPIENTS_REFUSED: "Recipients refused or deferred at RCPT.",
+    Event.UNCERTAIN: "Messages whose fate depended on a doubt.",
+    Event.EDITED: "Messages that were changed.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def render(counters: Counters, gauges: Gauges) -> str:
         [({"kind": key.value}, count) for key, count in totals.errors.items()],
     )
     for event, count in totals.events.items():
-        _family(lines, f"tidegate_{event.value}_total", "counter", f"{event.value}.", [({}, count)])
+        _family(lines, f"tidegate_{event.value}_total", "counter", _EVENTS[event], [({}, count)])
     _histogram(lines, totals.buckets, totals.seconds)
     _rules(lines, counters, gauges.columns)
     _gauges(lines, gauges)

@@ -1,0 +1,102 @@
+"""Writes docs/reference.md from the registries: `make docs`. A test says when it has to be run again.
+
+Promises: the same registries give the same text. Refuses prose: what needs explaining is explained in the other pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tidegate.alerts import CODES as DAEMON_CODES
+from tidegate.conditions.fields import FIELDS
+from tidegate.conditions.operators import OPERATORS
+from tidegate.conditions.placeholders import PLACEHOLDERS
+from tidegate.model import Field
+from tidegate.observe.counters import Counters
+from tidegate.observe.metrics import Gauges, render
+from tidegate.policy.actions import ACTIONS, Family
+from tidegate.policy.codes import CODES, TRIAL_CODES
+
+HERE = Path(__file__).parent / "reference.md"
+
+HEAD = """\
+# Reference
+
+Made from the registries of the program by `make docs`; `tidegate fields` and `tidegate schema` print it for machines.
+"""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table; `|` in a cell is escaped."""
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        cells = [cell.replace("|", "\\|") for cell in row]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _field(row: Field) -> tuple[str, str, str, str]:
+    name = f"`{row.name.removeprefix('rcpt.')}`" if row.recipient else f"`{row.name}`"
+    return name, row.type.value, row.stage.name, row.manual
+
+
+def _metrics() -> Iterator[tuple[str, str, str]]:
+    """(name, type, help) of every family that a page holds."""
+    helps: dict[str, str] = {}
+    for line in render(Counters(1), Gauges()).splitlines():
+        mark, _, rest = line.removeprefix("# ").partition(" ")
+        name, _, said = rest.partition(" ")
+        if mark == "HELP":
+            helps[name] = said
+        elif mark == "TYPE":
+            yield f"`{name}`", said, helps[name]
+
+
+def text() -> str:
+    """The whole page."""
+    plain = [row for row in FIELDS.values() if not row.recipient]
+    quantified = [row for row in FIELDS.values() if row.recipient]
+    codes = {**CODES, **TRIAL_CODES}
+    parts: list[tuple[str, Sequence[str], Iterable[Sequence[str]]]] = [
+        ("Fields", ("field", "type", "known at", "meaning"), map(_field, plain)),
+        (
+            "Fields of a recipient, in `any_rcpt`, `all_rcpt`, `no_rcpt` (in per_recipient rules as `rcpt.NAME`)",
+            ("field", "type", "known at", "meaning"),
+            map(_field, quantified),
+        ),
+        (
+            "Operators",
+            ("operator", "true if a value", "operand"),
+            ((f"`{one.operator.value}`", one.manual, one.operand.value) for one in OPERATORS.values()),
+        ),
+        (
+            "Actions",
+            ("action", "kind", "what happens", "shape"),
+            (
+                (f"`{one.name}`", one.family.value, one.manual, f"`{one.shape}`")
+                for one in ACTIONS.values()
+                if one.family is not Family.LATER
+            ),
+        ),
+        ("Placeholders", ("placeholder", "meaning"), ((f"`{{{name}}}`", said) for name, said in PLACEHOLDERS.items())),
+        (
+            "Problems of policies",
+            ("code", "severity", "meaning", "cure"),
+            ((f"`{code}`", row.severity.name.lower(), row.summary, row.cure) for code, row in codes.items()),
+        ),
+        (
+            "Problems of the daemon",
+            ("code", "meaning", "cure"),
+            ((f"`{code}`", summary, cure) for code, (summary, cure) in DAEMON_CODES.items()),
+        ),
+        ("Metrics", ("metric", "type", "meaning"), _metrics()),
+    ]
+    lines = [HEAD]
+    for title, heads, rows in parts:
+        lines += [f"## {title}", "", *table(heads, rows), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    HERE.write_text(text(), encoding="utf-8")
