@@ -193,6 +193,8 @@ class Siege:
             got, reference, seconds = self.ask(probe)
             if seconds > ANSWERS_WITHIN:
                 yield f"{probe.name}: {seconds:.1f} s for an answer"
+            if got.startswith("451") and "deferring" in {now[key][0] for key in changed & now.keys()}:
+                continue  # a new entry asks for that, by `on_invalid: defer`
             yield from self._weigh(probe, got, reference, now, bool(valid | gone))
         broken = changed - valid - gone
         places = [alert["place"] for alert in status["alerts"]]

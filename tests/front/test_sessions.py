@@ -126,12 +126,29 @@ def test_addresses_without_macros(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ["rcpt"] == [field for field, _ in one.envelope.unreadable]
 
 
+@pytest.mark.parametrize(
+    ("argument", "sender"),
+    [(b"<a\xe4@evil.example>", "a\xe4@evil.example"), (b" <a@EVIL.example> ", "a@EVIL.example")],
+)
+def test_a_sender_that_is_not_utf8_is_read_from_its_argument(
+    monkeypatch: pytest.MonkeyPatch, argument: bytes, sender: str
+) -> None:
+    """smtputf8_enable = no lets any byte pass: one of them does not take the sender from under the rules."""
+    judged = seen(monkeypatch)
+    front = Front(FakePolicies())
+    front.mail(macros={"{mail_addr}": Unreadable()})
+    front.event("envfrom", argument)
+    front.rcpt()
+    front.end_of_message()
+    assert (sender, ()) == (judged[0].envelope.sender, judged[0].envelope.unreadable)
+
+
 def test_unreadable_macros_and_greetings(monkeypatch: pytest.MonkeyPatch) -> None:
     """pymilter never calls us for a client name or HELO that isn't UTF-8: those fields are in doubt, not absent."""
     judged = seen(monkeypatch)
     front = Front(FakePolicies(), greet=False)
     front.context.macros["{daemon_name}"] = Unreadable()
-    front.mail(macros={"{mail_addr}": Unreadable()})
+    front.mail("alice", macros={"{mail_addr}": Unreadable()})
     front.rcpt()
     assert CONTINUE == front.end_of_message()
     (one,) = judged

@@ -39,6 +39,9 @@ _LITERAL = re.compile(r"\[[^\[\]\\\"<>]*+\]")
 _ANGLE = re.compile(r'<([^<>"\\]*+(?:' + _STRING + r'[^<>"\\]*+)*)>', re.DOTALL)
 _COMMENT_TEXT = re.compile(r"[^()\\]*+(?:\\.[^()\\]*+)*", re.DOTALL)
 _ROUTE = re.compile(r"@[^@:,\s]++(?:,@[^@:,\s]++)*:")
+_REMARK = re.compile(r"\([^()@\\]*+\)")
+_LOOSE = re.compile(r" ?([@.]) ?")
+_OPEN = re.compile(r"<([^<>()\"\\,:;]*+)\Z")
 _LOCALPART = re.compile(rf'(?:{_STRING}|[^\s"(),:;<>@\[\]\\]++)\Z', re.DOTALL)
 
 
@@ -154,6 +157,9 @@ class _Scanner:
 
     def _angle(self, token: re.Match[str] | None) -> bool:
         if token is None:
+            rest = _OPEN.match(self._text, self._position)  # read as if it had one: nothing else is in sight
+            if rest is not None and not self._cut:
+                self._keep(rest[1].strip(WHITE))
             return self._stop("bracket without its end")
         if self._at:
             self._doubt("an address before an address")
@@ -191,8 +197,19 @@ class _Scanner:
         route = _ROUTE.match(text)
         if route is not None:
             text = text[route.end() :]
+        tight = _tight(text)
+        if tight != text:
+            self._doubt("blanks or comments in an address")
+            text = tight
         local, _, domain = text.rpartition("@")
         if _LOCALPART.match(local) and local.isprintable() and is_domain(fold_domain(domain)):
             self._found.append(text)
         else:
             self._doubt("a mailbox without a readable address")
+
+
+def _tight(text: str) -> str:
+    """An address without the blanks and comments around its dots and its @ (RFC 5322 section 4.4: to be accepted)."""
+    if '"' in text:
+        return text
+    return _LOOSE.sub(r"\1", _BLANK.sub(" ", _REMARK.sub(" ", text))).strip(" ")

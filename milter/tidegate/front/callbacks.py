@@ -123,14 +123,16 @@ def _mail(ctx: Any, session: Session, sender: bytes, *parameters: bytes) -> int:
     desk.tally.event(Event.MESSAGES)
     _identify(ctx, session)
     address, readable = macro(ctx, "{mail_addr}")
-    given, decodable = text_of(sender)
+    # The argument is bytes: where the macro can't be read (smtputf8_enable = no lets any byte pass) it still tells all
+    # but the letters of a foreign charset, which are read as in a header.
+    given = text_of(sender)[0].strip()
     session.sender = address or given.strip("<>")
-    if not readable or (not address and not decodable):
+    if not readable and "@" not in session.sender:
         session.doubt("sender.address", _NOT_UTF8)
     for parameter in parameters:
         if parameter[:5].upper() == b"SIZE=" and parameter[5:].isdigit():
             session.size = int(parameter[5:20])
-    if session.unreadable:
+    if session.unreadable or not readable:
         desk.tally.error(ErrorKind.UNREADABLE)
     return CONTINUE
 
@@ -192,7 +194,7 @@ def _rcpt(ctx: Any, session: Session, recipient: bytes, *_parameters: bytes) -> 
     if len(session.recipients) >= MAX_RECIPIENTS:
         session.doubt("rcpt", f"more than {MAX_RECIPIENTS} recipients")
         return CONTINUE
-    one = Recipient(address or given.strip("<>"), given)
+    one = Recipient(address or given.strip().strip("<>"), given)
     policies = session.policies
     if policies is not None and policies.per_recipient and session.in_message and not session.local:
         transaction = session.transaction("", with_message=False)

@@ -141,12 +141,13 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
     return found
 
 
-_HIDING = frozenset({"yaml-syntax", "duplicate-key", "unknown-section"})
+_HIDING = frozenset({"yaml-syntax", "duplicate-key", "unknown-section", "not-utf8", "control-character"})
 
 
 def _may_hide_entries(file: FileText) -> bool:
     """Could entries stand in it that nobody sees? In a misspelt section, or behind a damaged first line: two rules run
-    into one by a syntax error, or by a key that then stands twice. What is missing then is not gone.
+    into one by a syntax error, or by a key that then stands twice; or the disk has damaged it, as a byte shows that no
+    editor writes. What is missing then is not gone.
     """
     own = (one.code for one in file.problems)
     return any(code in _HIDING for code in own) or any(
