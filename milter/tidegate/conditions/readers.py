@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from tidegate.conditions.addresses import fold_address, fold_domain, fold_login
+from tidegate.conditions.asking import Asked
 from tidegate.conditions.headers import header_text
 from tidegate.conditions.members import QUAD, glob_matches, grant_keys, is_glob
 from tidegate.model import Cause, Direction, Doubt, ListKind, MemberList, Reading, Recipient
-
-if TYPE_CHECKING:
-    from tidegate.conditions.facts import Facts
 
 ABSENT = Reading()
 YES, NO = Reading((True,)), Reading((False,))
@@ -38,11 +35,11 @@ def _text(value: str) -> Reading:
     return Reading((value,)) if value else ABSENT
 
 
-def _login(facts: Facts) -> Reading:
+def _login(facts: Asked) -> Reading:
     return _text(fold_login(facts.transaction.envelope.login, facts.policies.conventions))
 
 
-def directions(facts: Facts) -> tuple[tuple[Direction, ...], Cause | None]:
+def directions(facts: Asked) -> tuple[tuple[Direction, ...], Cause | None]:
     """Every direction that the message may have, and why there is more than one."""
     connection, envelope = facts.transaction.connection, facts.transaction.envelope
     if connection.local:
@@ -56,7 +53,7 @@ def directions(facts: Facts) -> tuple[tuple[Direction, ...], Cause | None]:
     return found, inner
 
 
-def _relayed(facts: Facts) -> tuple[tuple[bool, ...], Cause | None]:
+def _relayed(facts: Asked) -> tuple[tuple[bool, ...], Cause | None]:
     """May the client send outward: by a login, or from `relay-networks`? Both answers where that can't be known."""
     login = facts.read("login")
     if login.values:
@@ -71,7 +68,7 @@ def _relayed(facts: Facts) -> tuple[tuple[bool, ...], Cause | None]:
     return ((False,), None) if cause is None else ((True, False), cause)
 
 
-def _outward(facts: Facts, recipients: tuple[Recipient, ...]) -> tuple[tuple[Direction, ...], Cause | None]:
+def _outward(facts: Asked, recipients: tuple[Recipient, ...]) -> tuple[tuple[Direction, ...], Cause | None]:
     """Outbound or internal, by the recipients so far; before there are any, outbound."""
     cause = facts.missing_recipients()
     for recipient in recipients:
@@ -84,12 +81,12 @@ def _outward(facts: Facts, recipients: tuple[Recipient, ...]) -> tuple[tuple[Dir
     return (Direction.INTERNAL if recipients else Direction.OUTBOUND,), None
 
 
-def _direction(facts: Facts) -> Reading:
+def _direction(facts: Asked) -> Reading:
     found, cause = directions(facts)
     return Reading((found[0].value,)) if len(found) == 1 else Reading((), cause)
 
 
-def _client_ip(facts: Facts) -> Reading:
+def _client_ip(facts: Asked) -> Reading:
     text = facts.transaction.connection.client_ip
     if not text:
         return ABSENT
@@ -103,7 +100,7 @@ def _client_ip(facts: Facts) -> Reading:
     return Reading((str(plain.ipv4_mapped or plain),))
 
 
-def _client_net(facts: Facts) -> Reading:
+def _client_net(facts: Asked) -> Reading:
     client = facts.read("client.ip")
     if not client.values:
         return client
@@ -113,19 +110,19 @@ def _client_net(facts: Facts) -> Reading:
     return Reading((f"{ipaddress.IPv6Address(int(ipaddress.IPv6Address(address)) >> 64 << 64)}/64",))
 
 
-def _client_name(facts: Facts) -> Reading:
+def _client_name(facts: Asked) -> Reading:
     """Postfix says `unknown`, or the address in brackets, for a client without a verified name."""
     name = facts.transaction.connection.client_name
     return ABSENT if not name or name == "unknown" or name.startswith("[") else Reading((fold_domain(name),))
 
 
-def _sender_address(facts: Facts) -> Reading:
+def _sender_address(facts: Asked) -> Reading:
     sender = facts.transaction.envelope.sender
     return _text(fold_address(sender, facts.policies.conventions)) if sender else ABSENT
 
 
-def _sender_part(part: int) -> Callable[[Facts], Reading]:
-    def read(facts: Facts) -> Reading:
+def _sender_part(part: int) -> Callable[[Asked], Reading]:
+    def read(facts: Asked) -> Reading:
         address = facts.read("sender.address")
         if not address.values:
             return address
@@ -137,7 +134,7 @@ def _sender_part(part: int) -> Callable[[Facts], Reading]:
     return read
 
 
-def _aligned(facts: Facts, addresses: tuple[str, ...], cause: Cause | None) -> Reading:
+def _aligned(facts: Asked, addresses: tuple[str, ...], cause: Cause | None) -> Reading:
     """DESIGN section 3: YES only if every mailbox is covered by the map, NO if a readable one is not.
 
     Without a login there is nothing to align with: absent. A login that the map does not know may use nothing.
@@ -186,7 +183,7 @@ def _granted(address: str, allowed: tuple[str, ...]) -> bool:
     return any(glob_matches(grant, address if "@" in grant else domain) for grant in allowed if is_glob(grant))
 
 
-def _sender_aligned(facts: Facts) -> Reading:
+def _sender_aligned(facts: Asked) -> Reading:
     login = facts.read("login")
     if not login.values:
         return login
@@ -196,8 +193,8 @@ def _sender_aligned(facts: Facts) -> Reading:
     return _aligned(facts, tuple([str(value) for value in address.values]), address.cause)
 
 
-def _mailbox(header: str, part: str) -> Callable[[Facts], Reading]:
-    def read(facts: Facts) -> Reading:
+def _mailbox(header: str, part: str) -> Callable[[Asked], Reading]:
+    def read(facts: Asked) -> Reading:
         addresses, cause = facts.mailboxes(header)
         if part == "address":
             return Reading(addresses, cause)
@@ -208,8 +205,8 @@ def _mailbox(header: str, part: str) -> Callable[[Facts], Reading]:
     return read
 
 
-def _disclosed(external: bool) -> Callable[[Facts], Reading]:
-    def read(facts: Facts) -> Reading:
+def _disclosed(external: bool) -> Callable[[Asked], Reading]:
+    def read(facts: Asked) -> Reading:
         seen, cause = facts.mailboxes("to")
         more, other = facts.mailboxes("cc")
         cause = cause or other
@@ -230,7 +227,7 @@ def _disclosed(external: bool) -> Callable[[Facts], Reading]:
     return read
 
 
-def header_values(facts: Facts, field: str, name: str) -> Reading:
+def header_values(facts: Asked, field: str, name: str) -> Reading:
     """The decoded values of header `name`, as the reading of `field`."""
     values: list[str] = []
     cause = facts.header_cause(name)
@@ -248,17 +245,17 @@ def header_values(facts: Facts, field: str, name: str) -> Reading:
     return Reading(tuple(values), cause) if values or cause is not None else ABSENT
 
 
-def _size(facts: Facts) -> Reading:
+def _size(facts: Asked) -> Reading:
     message = facts.transaction.message
     return Reading((message.size,)) if message is not None else Reading((), facts.header_cause())
 
 
-def _header_count(facts: Facts) -> Reading:
+def _header_count(facts: Asked) -> Reading:
     message = facts.transaction.message
     return Reading((len(message.headers),) if message is not None else (), facts.header_cause())
 
 
-READERS: dict[str, Callable[[Facts], Reading]] = {
+READERS: dict[str, Callable[[Asked], Reading]] = {
     "direction": _direction,
     "client.ip": _client_ip,
     "client.net": _client_net,
