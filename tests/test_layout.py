@@ -18,10 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "milter" / "tidegate"
 
-_PROCESSES = ("supervisor", "worker", "clerk", "loader", "settings", "control", "notify")
-_HOUSE = frozenset(
-    {"model", "patterns", "conditions", "policy", "engine", "image", "trial", "observe", "alerts", "live", "front"}
-) | set(_PROCESSES)
+_CORE = frozenset({"model", "patterns", "conditions", "policy", "engine", "image"})
+_SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify"})
+_PROCESSES = frozenset({"loader", "worker", "clerk"})
+_HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
 
 # A room may import itself and these.
 LAW: dict[str, frozenset[str]] = {
@@ -36,7 +36,12 @@ LAW: dict[str, frozenset[str]] = {
     "alerts": frozenset({"model"}),
     "live": frozenset({"model", "image", "observe", "alerts"}),
     "front": frozenset({"model", "engine", "image", "live", "observe"}),
-    **dict.fromkeys(_PROCESSES, _HOUSE),
+    **dict.fromkeys(("channel", "control", "notify"), frozenset()),
+    "settings": frozenset({"model", "policy", "alerts"}),
+    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live"}),
+    "worker": frozenset({"image", "front", "live", "observe", "settings", "channel"}),
+    "clerk": frozenset({"loader", "observe", "settings", "channel"}),
+    "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),

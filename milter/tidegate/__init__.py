@@ -13,7 +13,11 @@ The rooms, in the order in which a message meets them:
     alerts       problems over time
     live         which policy set is in force; records; swap
     front        the milter callbacks: gather, ask, reply (milter is imported here only)
-    supervisor   processes, signals, sockets; with worker, clerk and loader beside it
+    settings     the daemon's settings file, and the last good ones
+    channel      what the processes tell each other; control: what people ask the daemon; notify: what systemd is told
+    loader       a short-lived child that reads, builds and proves a candidate
+    worker       libmilter and one command thread; clerk: polls the sources, serves the metrics
+    supervisor   processes, signals, sockets, generations
     cli          the doors for people
 
 Arrows point one way; tests/test_layout.py holds the law.

@@ -22,12 +22,12 @@ from typing import Any
 
 import structlog
 
+from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer
 from tidegate.observe.metrics import CONTENT_TYPE, Gauges, render
 from tidegate.settings import Settings
-from tidegate.supervisor.channel import Channel, ClosedError, Packet, content
 
 _REMIND = 60.0  # seconds after which an unheeded announcement is repeated; doubles, for a load that keeps failing
 _LONGEST = 3600.0

@@ -31,12 +31,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from tidegate import front, image
+from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.live import Live
 from tidegate.observe.counters import Tally
 from tidegate.observe.logs import Writer
 from tidegate.settings import Settings
-from tidegate.supervisor.channel import Channel, ClosedError, Packet, content
-from tidegate.supervisor.crew import Offer
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
 _NEGOTIATING = 0.1  # an accepted session may not have negotiated yet
@@ -48,6 +47,16 @@ _TERM_IDLE = 2.0
 _STEP = 0.0002
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A generation as the workers get it: its image and the counter columns, as descriptors that stay open."""
+
+    number: int
+    digest: str
+    image: int
+    columns: int
 
 
 @dataclass(frozen=True, slots=True)

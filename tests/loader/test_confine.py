@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tidegate.channel import content
 from tidegate.loader import confine
 from tidegate.loader.confine import Confined, Death
-from tidegate.supervisor.channel import content
 
 
 def run(work: Callable[[Confined], object], wall_clock: float = 20.0) -> tuple[bytes, Death | None]:

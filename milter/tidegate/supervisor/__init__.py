@@ -9,5 +9,4 @@ Promises: one thread, which never blocks on a child, a client or a disk of someb
     loads     the loader children: limits, deaths, what they found
     picture   what `tidegate status` shows
     places    the lock, the socket's name, the account
-    channel   one end of a socketpair: JSON messages, descriptors beside them
 """

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tidegate.alerts import problem
+from tidegate.channel import content
 from tidegate.control import UnreachableError, ask
 from tidegate.front import listener as front_listener
 from tidegate.loader.confine import Confined
@@ -24,7 +25,6 @@ from tidegate.model import Place, Problem
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer, configure
 from tidegate.settings import ListenKind, Settings, from_json, load_settings, recall, state_of, to_json
-from tidegate.supervisor.channel import content
 from tidegate.supervisor.places import Account, Lock, SocketPlace, make_state, remove_leftovers
 
 EX_TEMPFAIL = 75

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tidegate.supervisor.channel import Channel, ClosedError, Packet
+from tidegate.channel import Channel, ClosedError, Packet
+from tidegate.worker import Offer
 
 PING = 1.0  # seconds between two pings
 _FIRST = 0.1  # seconds before the first replacement
@@ -24,16 +25,6 @@ _SETTLED = 30.0  # seconds of life after which a death is a first one again
 _TURN = 2.0  # seconds that one worker may keep the next one waiting for a new generation
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A generation as the workers get it: its image and the counter columns, as descriptors that stay open."""
-
-    number: int
-    digest: str
-    image: int
-    columns: int
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from tidegate.channel import Channel, Packet
 from tidegate.clerk import run_clerk
 from tidegate.control import Server
 from tidegate.loader.child import Request
@@ -25,7 +26,6 @@ from tidegate.model import Conventions, Problem
 from tidegate.notify import notify, reloading, watchdog_interval
 from tidegate.settings import remember
 from tidegate.supervisor.boot import Booted
-from tidegate.supervisor.channel import Channel, Packet
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations

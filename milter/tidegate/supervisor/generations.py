@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 
 import tidegate
+from tidegate.channel import memory, seal
 from tidegate.model import EntryState, Problem
 from tidegate.observe.counters import Counters, RuleColumns
 from tidegate.observe.metrics import Gauges
-from tidegate.supervisor.channel import memory, seal
-from tidegate.supervisor.crew import Crew, Handover, Offer
+from tidegate.supervisor.crew import Crew, Handover
 from tidegate.supervisor.loads import Outcome
 from tidegate.supervisor.picture import Picture
+from tidegate.worker import Offer
 
 _log = structlog.get_logger()
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from tidegate.alerts import problem
+from tidegate.channel import content
 from tidegate.loader.child import Request, work
 from tidegate.loader.confine import LAST_VALID, WALL_CLOCK, Confined, Death
 from tidegate.loader.report import Report, decode, key_from
 from tidegate.model import EntryKey, Place, Problem
-from tidegate.supervisor.channel import content
 
 DEATHS = 20
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tidegate.supervisor.channel import Channel, ClosedError, content, memory
+from tidegate.channel import Channel, ClosedError, content, memory
 
 
 def test_a_packet_with_a_descriptor() -> None:
