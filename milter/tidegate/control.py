@@ -6,6 +6,7 @@ dropped. Refuses: authentication of its own; the socket's mode (owner only) is t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import selectors
@@ -19,6 +20,7 @@ NAME = "control"
 _CLIENTS = 32
 _REQUEST = 4096  # bytes
 _PATIENCE = 30.0  # seconds for a whole exchange
+_BREATH = 0.05  # seconds, while there is no descriptor for a client
 
 Answer = Callable[[Mapping[str, Any]], str]  # a request to the JSON text of its answer
 
@@ -89,7 +91,13 @@ class Server:
             os.umask(before)
         self._link.listen(_CLIENTS)
         os.rename(draft, path)
+        self._path = path
         selector.register(self._link, selectors.EVENT_READ, self._accept)
+
+    @property
+    def lost(self) -> bool:
+        """Is there nothing at its path any more? Another's socket is a successor's."""
+        return not os.path.lexists(self._path)
 
     def close(self) -> None:
         """Stop listening; the path stays (a successor renames its own over it)."""
@@ -111,8 +119,10 @@ class Server:
     def _accept(self, _events: int) -> None:
         try:
             link, _ = self._link.accept()
-        except OSError:
-            return  # it left before we looked, or we are out of descriptors: it will try again
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(_BREATH)  # it waits in the backlog, and select would report it without end
+            return
         if len(self._clients) >= _CLIENTS:
             link.close()
             return

@@ -138,6 +138,10 @@ class Counters:
             seconds=self._sum(_MICROSECONDS) / 1e6,
         )
 
+    def error_total(self, kind: ErrorKind) -> int:
+        """How often this went wrong, in all workers."""
+        return self._sum(_ERROR_CELL[kind])
+
     def rule_totals(self, column: int) -> tuple[int, int]:
         """How often the rule in this column matched: (enforced, in shadow)."""
         return self._sum(_RULES + 2 * column), self._sum(_RULES + 2 * column + 1)

@@ -25,19 +25,27 @@ class Writer:
         self._target = target
         self._descriptor = 2
         self.lost = 0
-        self.error = ""
+        self._unopened = self.unwritten = ""
         self.reopen()
+
+    @property
+    def error(self) -> str:
+        """What is wrong with the log now; "" where lines arrive."""
+        return self._unopened or self.unwritten
 
     def reopen(self) -> None:
         """Open the path anew (it was rotated); on failure go on with what is open."""
         if self._target == STDERR:
             return
         try:
-            fresh = os.open(self._target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            # Non-blocking: a FIFO without a reader, or with one that stalls, must not hold a message.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+            fresh = os.open(self._target, flags, 0o640)
         except OSError as error:
-            self.error = f"{self._target}: {error.strerror}"
+            self._unopened = f"{self._target}: {error.strerror}"
             return
-        old, self._descriptor, self.error = self._descriptor, fresh, ""
+        old, self._descriptor = self._descriptor, fresh
+        self._unopened = self.unwritten = ""
         if old != 2:
             os.close(old)
 
@@ -52,9 +60,10 @@ class Writer:
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
+            self.unwritten = ""
         except OSError as error:
             self.lost += 1
-            self.error = f"{self._target}: {error.strerror}"
+            self.unwritten = f"{self._target}: {error.strerror}"
 
 
 class _Sink:

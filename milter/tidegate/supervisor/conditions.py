@@ -13,11 +13,13 @@ import structlog
 from tidegate import alerts
 from tidegate.loader.confine import Confined
 from tidegate.model import Place, Problem, Severity
+from tidegate.observe.counters import ErrorKind
 from tidegate.supervisor.boot import READING, Booted, read_in_child, settings_result
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.picture import Picture
 
 _LINES = 100  # alerts of one cycle that get a line of their own; `status` has them all
+_RECENT = 10.0  # seconds for which a line that a worker lost is trouble
 _DYING = 5  # deaths in a row that are no accident any more
 
 _log = structlog.get_logger()
@@ -39,6 +41,7 @@ class Conditions:
         self._own: dict[str, Problem] = {}
         self._reader: Confined | None = None
         self._looked = 0.0
+        self._lost, self._lost_at = 0, 0.0  # decision lines, and when there were last more of them
 
     def update(self, settings: tuple[Problem, ...]) -> None:
         """The settings have these problems now."""
@@ -76,12 +79,22 @@ class Conditions:
         if now - self._looked < 1.0:
             return
         self._looked = now
-        writer = self._booted.writer
-        self.judge("log-unwritable", writer.error)
+        self.judge("log-unwritable", self._log_trouble(now))
         dying = [child.name for child in self._workers.children if child.deaths >= _DYING]
         self.judge("workers-dying", f"{', '.join(dying)} die again and again" if dying else "")
         stuck = any(child.deaths >= _DYING for child in self._clerk.children)
         self.judge("clerk-dying", "the clerk dies again and again" if stuck else "")
+
+    def _log_trouble(self, now: float) -> str:
+        """What is wrong with the log: ours, or a worker's, which counts what it could not write."""
+        writer, lost = self._booted.writer, self._booted.counters.error_total(ErrorKind.LOG)
+        if writer.unwritten:
+            _log.error("log lines were lost", lost=writer.lost, decisions=lost)  # the first that arrives again
+        if lost != self._lost:
+            self._lost, self._lost_at = lost, now
+        if writer.error or not lost or now - self._lost_at > _RECENT:
+            return writer.error
+        return "workers could not write decision lines; the metrics count them"
 
     def recheck_settings(self) -> None:
         """HUP: are the settings on disk good, and those in force? A child reads them; reaped() has the answer."""

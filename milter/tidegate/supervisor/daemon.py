@@ -42,6 +42,7 @@ KIND = 30.0  # and where a successor serves already
 UPLOAD = 600.0  # seconds that messages in flight get where a successor serves
 SLACK = 4.0  # seconds between a worker's own limit and its end by force
 RELOAD_AGE = 3600.0  # seconds after which policies are read again: dates pass, an `until` comes near
+_CONTROL = 1.0  # seconds between two looks whether the control socket is still there
 RETIRE = 30.0  # seconds in which a successor that took the lock has to take the socket
 
 _log = structlog.get_logger()
@@ -79,6 +80,7 @@ class Supervisor:
         self._loads = Loads(self._request, self._loaded, self._prepare_reader)
         self._wakeup = self._listen_to_signals()
         self._server: Server | None = None
+        self._controlled = 0.0
         self._open_control()
 
     def _listen_to_signals(self) -> tuple[int, int]:
@@ -99,6 +101,13 @@ class Supervisor:
             self._conditions.settle("control-unavailable")
         except OSError as error:
             self._conditions.raise_("control-unavailable", f"the control socket can't be made: {error.strerror}")
+
+    def _keep_control(self, now: float) -> None:
+        """Make the control socket anew where somebody removed it, or where it could not be made."""
+        if self.stage is Stage.SERVING and now - self._controlled >= _CONTROL:
+            self._controlled = now
+            if self._server is None or self._server.lost:
+                self._open_control()
 
     def run(self) -> int:
         """Until the last child has left. 0: stopped or succeeded."""
@@ -159,6 +168,7 @@ class Supervisor:
         self._loads.tick(now)
         if self._server:
             self._server.tick()
+        self._keep_control(now)
         if self._watchdog and now - self._barked >= self._watchdog:
             self._barked = now
             notify("WATCHDOG=1")
