@@ -56,10 +56,15 @@ e2e: packages $(STAMP)
 bench: $(STAMP)
 	@sh tests/setup/install.sh bench
 	@sh tests/setup/install.sh rival || echo 'without rspamd' >&2
+	@$(MAKE) --no-print-directory bench/build/noop bench/build/miltload
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
 
 docs: $(STAMP)
 	@$(RUN) $(PYTHON) docs/reference.py
+
+bench/build/%: bench/%.c
+	@mkdir -p $(@D)
+	gcc -O2 -Wall -Wextra -pthread -o $@ $< -lmilter
 
 soak: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m tests.soak $(SOAK)
