@@ -7,7 +7,7 @@ last of two equal keys. Refuses anchors, aliases, tags, keys that are no scalars
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
@@ -22,9 +22,8 @@ MAX_SCALAR = 65536  # characters
 MAX_PROBLEMS = 200
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER: Any = yaml.SafeLoader("")
-_TELLING = frozenset(yaml.SafeLoader.yaml_implicit_resolvers)
-"""First characters of texts that YAML may take for something else; most texts begin with none of them."""
+_IMPLICIT = yaml.SafeLoader.yaml_implicit_resolvers
+"""What YAML may take a text for, by the text's first character; most texts begin with none of them."""
 
 
 class Tag(Enum):
@@ -42,35 +41,73 @@ _TAGS = {f"tag:yaml.org,2002:{tag.value}": tag for tag in Tag}
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A spot in a text, as libyaml's marks say it: all counted from 0, `index` in characters."""
+
+    index: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a composed text comes from. `lines` are added to every line number."""
+
+    name: str
+    lines: int = 0
+
+    def place(self, first: Mark, last: Mark | None = None) -> Place:
+        """The span from `first` to `last` where both stand on one line, otherwise where it begins."""
+        end = last.column + 1 if last is not None and last.line == first.line else 0
+        return Place(self.name, first.line + 1 + self.lines, first.column + 1, end)
+
+
+# Nodes are neither frozen nor compared, and make their places only when asked: a large policy has a quarter of a
+# million of them, of which few are ever named to a person, and a frozen one takes three times as long to make.
+
+
+@dataclass(slots=True, eq=False)
 class Scalar:
     """One text as written; `quoted` also for block scalars, which are always text."""
 
     text: str
     tag: Tag
     quoted: bool
-    place: Place
-    start: int = 0  # character offsets in the composed text
-    end: int = 0
+    origin: Origin
+    first: Mark
+    last: Mark
+
+    @property
+    def place(self) -> Place:
+        return self.origin.place(self.first, self.last)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Sequence:
     """A list."""
 
     items: tuple[Node, ...]
-    place: Place
-    start: int = 0
-    end: int = 0
+    origin: Origin
+    first: Mark
+    last: Mark
+
+    @property
+    def place(self) -> Place:
+        return self.origin.place(self.first)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Mapping:
     """A map, in the order of the file; of two equal keys both are here, and a problem was told."""
 
     pairs: tuple[tuple[Scalar, Node], ...]
-    place: Place
-    start: int = 0
-    end: int = 0
+    origin: Origin
+    first: Mark
+    last: Mark
+
+    @property
+    def place(self) -> Place:
+        return self.origin.place(self.first)
 
 
 Node: TypeAlias = "Scalar | Sequence | Mapping"
@@ -82,70 +119,58 @@ def get(mapping: Mapping, key: str) -> Node | None:
 
 
 def _resolved(text: str) -> Tag:
-    return _TAGS.get(_RESOLVER.resolve(yaml.ScalarNode, text, (True, False)), Tag.TEXT)
-
-
-def _events(text: str) -> Iterator[Any]:
-    """libyaml's events. As yaml.parse, which asks twice for each."""
-    loader = _LOADER(text)
-    try:
-        while (event := loader.get_event()) is not None:
-            yield event
-    finally:
-        loader.dispose()
-
-
-@dataclass(slots=True)
-class _Open:
-    """A sequence or mapping whose end has not come yet."""
-
-    event: Any
-    mapping: bool
-    children: list[Node] = field(default_factory=list)
+    """As yaml's resolver does for a plain scalar."""
+    for tag, form in _IMPLICIT.get(text[:1], ()):
+        if form.match(text):
+            return _TAGS.get(tag, Tag.TEXT)
+    return Tag.TEXT
 
 
 @dataclass(slots=True)
 class _Composer:
-    name: str
-    lines: int  # added to every line number
+    origin: Origin
     problems: list[Problem] = field(default_factory=list)
     root: Node | None = None
-    documents: int = 0
-    stack: list[_Open] = field(default_factory=list)
-
-    def place(self, event: Any) -> Place:
-        mark, end = event.start_mark, event.end_mark
-        last = end.column + 1 if end.line == mark.line else 0
-        return Place(self.name, mark.line + 1 + self.lines, mark.column + 1, last)
 
     def tell(self, code: str, message: str, place: Place) -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(problem(code, message, place))
 
-    def take(self, event: Any) -> bool:
-        """One event; False: it makes no sense to go on."""
-        kind = type(event)
-        if kind is yaml.ScalarEvent:  # seven of ten, so without a call too many
-            node = self.scalar(event)
-            if self.stack:
-                self.stack[-1].children.append(node)
-            else:
-                self.root = node
-        elif kind is yaml.AliasEvent:
-            self.add(self.alias(event))
-        elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
-            self.marks(event)
-            self.stack.append(_Open(event, kind is yaml.MappingStartEvent))
-            if len(self.stack) > MAX_DEPTH:
-                self.tell("too-deep", f"nested deeper than {MAX_DEPTH} levels", self.place(event))
-                return False
-        elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
-            self.close(event)
-        elif kind is yaml.DocumentStartEvent:
-            self.documents += 1
-            if self.documents > 1:
-                self.tell("after-end-mark", "there is more behind the end of the document", self.place(event))
-                return False
+    def place(self, event: Any) -> Place:
+        return self.origin.place(event.start_mark, event.end_mark)
+
+    def read(self, next_event: Callable[[], Any]) -> bool:
+        """Nodes from libyaml's events; False: it makes no sense to go on."""
+        documents = 0
+        children: list[Node] = []  # of the innermost sequence or mapping that is open
+        opened: list[tuple[Any, list[Node]]] = []  # start events, and the children read before them
+        while (event := next_event()) is not None:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:  # seven of ten
+                children.append(self.scalar(event))
+            elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+                self.marks(event)
+                opened.append((event, children))
+                children = []
+                if len(opened) > MAX_DEPTH:
+                    self.tell("too-deep", f"nested deeper than {MAX_DEPTH} levels", self.place(event))
+                    return False
+            elif kind is yaml.SequenceEndEvent:
+                start, before = opened.pop()
+                before.append(Sequence(tuple(children), self.origin, start.start_mark, event.end_mark))
+                children = before
+            elif kind is yaml.MappingEndEvent:
+                start, before = opened.pop()
+                before.append(Mapping(self.pairs(children), self.origin, start.start_mark, event.end_mark))
+                children = before
+            elif kind is yaml.AliasEvent:
+                children.append(self.alias(event))
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    self.tell("after-end-mark", "there is more behind the end of the document", self.place(event))
+                    return False
+        self.root = children[0] if children else None
         return True
 
     def marks(self, event: Any) -> None:
@@ -155,60 +180,54 @@ class _Composer:
             self.tell("tag", f"the tag {event.tag[:60]}: tags are not allowed", self.place(event))
 
     def alias(self, event: Any) -> Scalar:
-        place = self.place(event)
-        self.tell("anchor-or-alias", f"the alias *{str(event.anchor)[:40]}: aliases are not allowed", place)
-        return Scalar("", Tag.NULL, False, place, event.start_mark.index, event.end_mark.index)
+        alias = Scalar("", Tag.NULL, False, self.origin, event.start_mark, event.end_mark)
+        self.tell("anchor-or-alias", f"the alias *{str(event.anchor)[:40]}: aliases are not allowed", alias.place)
+        return alias
 
     def scalar(self, event: Any) -> Scalar:
-        start, end = event.start_mark, event.end_mark
-        line = start.line
-        place = Place(self.name, line + 1 + self.lines, start.column + 1, end.column + 1 if end.line == line else 0)
         if event.anchor or event.tag:
             self.marks(event)
         text: str = event.value
         if len(text) > MAX_SCALAR:
-            self.tell("too-long", f"a text of more than {MAX_SCALAR} characters", place)
+            self.tell("too-long", f"a text of more than {MAX_SCALAR} characters", self.place(event))
             text = text[:MAX_SCALAR]
         quoted = bool(event.style) or not event.implicit[0]
-        tag = Tag.TEXT if quoted or text[:1] not in _TELLING else _resolved(text)
-        return Scalar(text, tag, quoted, place, start.index, end.index)
+        tag = Tag.TEXT if quoted or text[:1] not in _IMPLICIT else _resolved(text)
+        return Scalar(text, tag, quoted, self.origin, event.start_mark, event.end_mark)
 
-    def add(self, node: Node) -> None:
-        if self.stack:
-            self.stack[-1].children.append(node)
-        else:
-            self.root = node
+    def pairs(self, children: list[Node]) -> tuple[tuple[Scalar, Node], ...]:
+        """Keys and values in turn. What is no word can't be a key; of two equal keys the second is told."""
+        keys = children[::2]
+        found: Any = tuple(zip(keys, children[1::2], strict=False))
+        words = {key.text for key in keys if type(key) is Scalar}
+        if len(words) == len(keys):
+            return found  # type: ignore[no-any-return]
+        return tuple(self.checked(found))
 
-    def close(self, event: Any) -> None:
-        opened = self.stack.pop()
-        place = self.place(opened.event)
-        place = Place(place.source, place.line, place.column)
-        start, end = opened.event.start_mark.index, event.end_mark.index
-        if not opened.mapping:
-            self.add(Sequence(tuple(opened.children), place, start, end))
-            return
-        self.add(Mapping(tuple(self.pairs(opened.children)), place, start, end))
-
-    def pairs(self, children: list[Node]) -> Iterator[tuple[Scalar, Node]]:
-        seen: dict[str, Place] = {}
-        for key, value in zip(children[::2], children[1::2], strict=False):
+    def checked(self, pairs: Iterable[tuple[Node, Node]]) -> Iterator[tuple[Scalar, Node]]:
+        seen: dict[str, int] = {}
+        for key, value in pairs:
             if not isinstance(key, Scalar):
                 self.tell("yaml-syntax", "a key has to be one word", key.place)
                 continue
+            place = key.place
             if key.text in seen:
-                line = seen[key.text].line
-                self.tell("duplicate-key", f"the key `{key.text[:60]}` stands twice (first in line {line})", key.place)
-            seen.setdefault(key.text, key.place)
+                message = f"the key `{key.text[:60]}` stands twice (first in line {seen[key.text]})"
+                self.tell("duplicate-key", message, place)
+            seen.setdefault(key.text, place.line)
             yield key, value
 
 
 def compose_text(text: str, name: str, lines: int = 0) -> tuple[Node | None, list[Problem], bool]:
     """(root, problems, whether the syntax is sound) of one YAML document; `lines` is added to every line number."""
-    composer = _Composer(name, lines)
+    composer = _Composer(Origin(name, lines))
     try:
-        for event in _events(text):
-            if not composer.take(event):
+        loader = _LOADER(text)
+        try:
+            if not composer.read(loader.get_event):
                 return None, composer.problems, False
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1 + lines, mark.column + 1) if mark is not None else Place(name, 1 + lines, 1)

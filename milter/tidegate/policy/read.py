@@ -15,7 +15,7 @@ from hashlib import sha256
 from tidegate.model import EntryKey, EntryKind, Place, Problem, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.cut import SECTIONS, Piece, key_blocks, pieces, readable_id
-from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag, compose_text, get
+from tidegate.policy.nodes import Mapping, Mark, Node, Origin, Scalar, Sequence, Tag, compose_text, get
 
 MAX_FILE = 32 * 1024 * 1024  # bytes
 MAX_ENTRY = 4 * 1024 * 1024  # characters; an inline list may be long
@@ -214,7 +214,7 @@ def _rule_id(item: Node) -> Scalar | None:
 
 def _entry(key: EntryKey, text: str, node: Node, place: Place) -> EntryText:
     """The node with its own text, indented as in the file, so that it can be read again alone."""
-    own = " " * (node.place.column - 1) + text[node.start : node.end]
+    own = " " * node.first.column + text[node.first.index : node.last.index]
     lines = own.rstrip().split("\n")
     while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
         lines.pop()
@@ -318,4 +318,7 @@ def _header(name: str, piece: Piece) -> Mapping | None:
             root, found, sound = compose_text(text, name, line)
             if sound and not found and isinstance(root, Mapping):
                 pairs += root.pairs
-    return Mapping(tuple(pairs), Place(name, piece.line + 1, 1)) if pairs else None
+    if not pairs:
+        return None
+    top = Mark(0, 0, 0)
+    return Mapping(tuple(pairs), Origin(name, piece.line), top, top)
