@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -33,6 +33,9 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _PLAIN = re.compile(rf"[A-Za-z0-9!#$%&'+/=^_`{{|}}~.-]+@{_LABEL}(?:\.{_LABEL})*\Z")
 """An address as nearly all are: neither quoted nor a glob, its domain a host name (RFC 1123 section 2.1)."""
 _MAX_PLAIN = 253  # characters; then its domain is not too long either (RFC 1035 section 2.3.4)
+
+_OWN_LABEL = _LABEL.replace("A-Z", "")
+_OWN_NAME = rf"{_OWN_LABEL}(?:\.{_OWN_LABEL})*"
 
 _LOCALPART = re.compile(r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s"(),:;<>@\[\]\\]++)\Z')
 
@@ -78,6 +81,30 @@ def normalise(kind: ListKind, text: str, conventions: Conventions) -> Member | s
     if kind is ListKind.STRING:
         return Member(fold(text))
     return Member(fold_login(text, conventions))
+
+
+@lru_cache(maxsize=64)
+def own_keys(kind: ListKind, conventions: Conventions) -> re.Pattern[str] | None:
+    """Fits items that `normalise` would leave as they are, and that need no look at all; None: of this type none is.
+
+    Nearly all items of long lists are such, and one expression tells it in a tenth of the time that normalising takes.
+    """
+    length = rf"(?=.{{1,{_MAX_PLAIN}}}\Z)"
+    if kind is ListKind.ADDRESS:
+        tags = conventions.recipient_delimiter
+        local = "".join(re.escape(one) for one in _ATEXT if one not in tags)
+        return re.compile(rf"{length}[{local}]+@{_OWN_NAME}\Z")
+    if kind is ListKind.DOMAIN:
+        return re.compile(rf"{length}\.?{_OWN_NAME}\Z")
+    if kind is ListKind.LOGIN:
+        return re.compile(rf"{length}[a-z0-9._+-]+@[a-z0-9.-]+\Z")
+    if kind is ListKind.STRING:
+        return re.compile(rf"{length}[a-z0-9@._+-]+\Z")
+    return None
+
+
+_ATEXT = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'+/=^_`{|}~.-"
+"""What a localpart may be made of (RFC 5322 section 3.2.3), without capitals and globs."""
 
 
 def normalise_grant(text: str, conventions: Conventions) -> Member | str:
@@ -133,6 +160,8 @@ def is_glob(text: str) -> bool:
 
 
 def _network(text: str) -> Member | str:
+    if QUAD.match(text):
+        return Member(f"{text}/32")
     address, slash, length = text.partition("/")
     try:
         network = ipaddress.ip_network(text, strict=False)
@@ -183,6 +212,13 @@ def shape_of(kind: ListKind, key: str) -> int:
             return BELOW if key.startswith("@.") else AT_DOMAIN
         return LOCALPART if key.endswith("@") else WHOLE
     return WHOLE
+
+
+def shapes_of(kind: ListKind, keys: Iterable[str]) -> tuple[int, ...]:
+    """All of their shapes, in order."""
+    if kind in (_ADDRESS, _DOMAIN):
+        keys = {key[:2] + key[-1:] for key in keys}  # the ends of these keys tell, and there are few different ones
+    return tuple(sorted({shape_of(kind, key) for key in keys}))
 
 
 # Names of this module: a member of an enumeration costs Python 3.11 as much as a dict look-up and a call.

@@ -19,7 +19,7 @@ from enum import Enum
 
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS, find_field
-from tidegate.conditions.members import is_glob, lookup_keys, prefix_of, shape_of
+from tidegate.conditions.members import is_glob, lookup_keys, prefix_of, shapes_of
 from tidegate.conditions.operators import NATURAL_KIND
 from tidegate.conditions.text import fold
 from tidegate.model import (
@@ -211,7 +211,7 @@ def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData]) -> I
         literals=_rows(tables[Slot.LITERAL]),
         expressions=_rows(tables[Slot.EXPRESSION]),
         shapes={
-            f: tuple(sorted({shape_of(kind, key) for key in rows}))
+            f: shapes_of(kind, rows)
             for f, rows in exact.items()
             if (kind := _KINDS.get(f)) is not None
         },

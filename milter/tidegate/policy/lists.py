@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tidegate.conditions.members import normalise, normalise_grant
+from tidegate.conditions.members import normalise, normalise_grant, own_keys
 from tidegate.model import FieldType, ListItem, ListKind, MemberListData, Place, ReadFile
 from tidegate.policy.comparisons import check_pattern, tell_wildcard
 from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.listfiles import MAX_DOUBTED, read_lines
 from tidegate.policy.names import RESERVED_LISTS, Names
-from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence
+from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
 from tidegate.policy.suggest import shown
 
 LIST_KEYS: dict[str, str] = {
@@ -136,7 +136,13 @@ def _items(name: str, kind: ListKind, node: Node, names: Names, findings: Findin
         return []
     found: dict[str, ListItem] = {}
     ends = _Ends()
+    own = own_keys(kind, names.conventions)
     for one in node.items:
+        if own is not None and type(one) is Scalar and one.tag is Tag.TEXT and own.match(one.text):
+            known = found.get(one.text)
+            if known is None or known.end is not None:
+                found[one.text] = ListItem(one.text)
+            continue
         written, end = _item(one, names, findings)
         if written is None:
             continue
