@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidegate.conditions.members import (
@@ -18,8 +18,10 @@ from tidegate.conditions.members import (
     lookup_keys,
     normalise,
     normalise_grant,
+    own_keys,
     prefix_of,
     shape_of,
+    shapes_of,
 )
 from tidegate.model import Conventions, ListKind
 
@@ -114,6 +116,49 @@ def test_conventions_are_applied_to_items() -> None:
     assert Member("alice@example.com") == normalise(ListKind.LOGIN, "Alice", conventions)
     assert Member("a@example.com") == normalise(ListKind.ADDRESS, "a+tag@example.com", conventions)
     assert Member("a@") == normalise(ListKind.ADDRESS, "a+tag@", conventions)
+
+
+OWN = [
+    (ListKind.ADDRESS, "first.last@mail.example.com"),
+    (ListKind.DOMAIN, ".example.com"),
+    (ListKind.LOGIN, "alice@example.com"),
+    (ListKind.STRING, "x-project_7"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), OWN, ids=[text for _, text in OWN])
+def test_what_is_its_own_key_is_told_at_once(kind: ListKind, text: str) -> None:
+    """Items as they mostly are need no normalising."""
+    own = own_keys(kind, PLAIN)
+    assert own is not None
+    assert own.match(text)
+
+
+@given(
+    st.sampled_from(list(ListKind)),
+    st.text(alphabet="aZ1@.-_+*#/ \n", max_size=12) | st.sampled_from(["a@" + "b" * 64, "a@" + "b.c" * 99, "x" * 254]),
+    st.sampled_from([PLAIN, Conventions("example.com", "+"), Conventions("", "-_")]),
+)
+@settings(max_examples=500)
+def test_own_keys_are_what_normalise_makes_of_them(kind: ListKind, text: str, conventions: Conventions) -> None:
+    """What the expression takes as its own key, normalising leaves as it is."""
+    own = own_keys(kind, conventions)
+    if own is not None and own.match(text):
+        assert Member(text) == normalise(kind, text, conventions)
+
+
+@given(
+    st.sampled_from([ListKind.ADDRESS, ListKind.DOMAIN, ListKind.IP]),
+    st.lists(
+        st.sampled_from(
+            ["a@b.c", "a@", "@b.c", "@.b.c", "b.c", ".c", "c", "192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0"]
+        )
+    ),
+)
+def test_shapes_of_many_keys_are_those_of_each(kind: ListKind, keys: list[str]) -> None:
+    """Asked together, keys have the shapes that they have alone."""
+    keys = [key for key in keys if ("/" in key) is (kind is ListKind.IP)]
+    assert tuple(sorted({shape_of(kind, key) for key in keys})) == shapes_of(kind, keys)
 
 
 @given(st.sampled_from(list(ListKind)), st.text(max_size=40))

@@ -210,11 +210,7 @@ def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData]) -> I
         lists=_rows(tables[Slot.LIST]),
         literals=_rows(tables[Slot.LITERAL]),
         expressions=_rows(tables[Slot.EXPRESSION]),
-        shapes={
-            f: shapes_of(kind, rows)
-            for f, rows in exact.items()
-            if (kind := _KINDS.get(f)) is not None
-        },
+        shapes={f: shapes_of(kind, rows) for f, rows in exact.items() if (kind := _KINDS.get(f)) is not None},
         unkeyed=tuple(unkeyed),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
@@ -84,19 +84,15 @@ def _read_item(data: bytes) -> ListItem:
     return item
 
 
-def _hash(key: str, salt: bytes) -> int:
-    return int.from_bytes(blake2b(_bytes(key), digest_size=8, key=salt).digest(), "little")
+def _salted(salt: bytes) -> blake2b:
+    """What every hash of a list begins with: working the key in is half of the work."""
+    return blake2b(digest_size=8, key=salt)
 
 
-def _hashes(keys: Sequence[bytes], salt: bytes) -> list[int]:
-    """`_hash` of many keys: the salt is worked in once, which is half of the work."""
-    salted = blake2b(digest_size=8, key=salt)
-    found: list[int] = []
-    for key in keys:
-        one = salted.copy()
-        one.update(key)
-        found.append(int.from_bytes(one.digest(), "little"))
-    return found
+def _hash(key: str, salted: blake2b) -> int:
+    one = salted.copy()
+    one.update(_bytes(key))
+    return int.from_bytes(one.digest(), "little")
 
 
 def special_items(data: MemberListData) -> list[ListItem]:
@@ -113,7 +109,8 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
     records = {_write_item(item): item for item in data.items}
     written = sorted(records)
     salt = blake2b(b"\0".join(written), digest_size=16, person=b"list").digest()
-    hashes = _hashes([_bytes(records[one].key) for one in written], salt)
+    salted = _salted(salt)
+    hashes = [_hash(records[one].key, salted) for one in written]
     order = sorted(range(len(hashes)), key=hashes.__getitem__)  # stable: equal hashes stay in the order of their texts
     written = [written[at] for at in order]
     special = set(special_items(data))
@@ -140,7 +137,7 @@ class Members:
     """One list of a generation; implements model.MemberList."""
 
     __slots__ = (
-        "_ends", "_hashes", "_items", "_matches", "_salt", "_shapes", "_special", "_texts", "_tree",
+        "_ends", "_hashes", "_items", "_matches", "_salted", "_shapes", "_special", "_texts", "_tree",
         "cause", "doubted", "kind", "name", "stale",
     )  # fmt: skip
     name: str
@@ -158,7 +155,7 @@ class Members:
         self.stale = header.stale
         self.doubted = frozenset(header.doubted)
         self._matches = matches
-        self._salt = bytes.fromhex(header.salt)
+        self._salted = _salted(bytes.fromhex(header.salt))
         self._shapes = header.shapes
         self._special = header.special
         self._hashes = section(body, header.hashes).cast("Q")
@@ -204,7 +201,7 @@ class Members:
         if items is not None:
             return items.get(key, ())
         hashes = self._hashes
-        wanted = _hash(key, self._salt)
+        wanted = _hash(key, self._salted)
         at = bisect_left(hashes, wanted)
         found: tuple[ListItem, ...] = ()
         while at < len(hashes) and hashes[at] == wanted:

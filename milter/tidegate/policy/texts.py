@@ -6,6 +6,7 @@ The closed set itself is conditions/placeholders.py's, because engine/ fills it 
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from tidegate.conditions.placeholders import LATER, PLACEHOLDERS, expand, names
 from tidegate.policy.suggest import did_you_mean, shown
@@ -20,17 +21,18 @@ _GENEROUS = 40
 """Characters that one placeholder is reckoned with: an address or a host name of usual length."""
 
 
+@lru_cache(maxsize=256)
 def check_template(text: str, *, ascii_only: bool = True, limit: int = MAX_TEXT) -> str:
     """What is wrong with a text, for a person; "" where nothing is.
 
     `ascii_only` is for replies (RFC 5321 section 4.2 allows no other characters without SMTPUTF8); header values are
-    encoded later.
+    encoded later. A policy has few texts that differ, so each is looked at once.
     """
     if not text.strip():
         return "the text is empty"
     if "\r" in text or "\n" in text:
         return "the text has a line break; write it as one line"
-    if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text):
+    if not text.isprintable() and any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text):
         return "the text holds a control character"
     if ascii_only and (left := _not_ascii(text)):
         return f"{shown(left)} can't be written in ASCII, and a reply has to be"
