@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -340,6 +341,15 @@ def test_what_front_could_not_read(field: str, names: list[str]) -> None:
         cause = known.read(name).cause
         assert cause is not None, name
         assert "not UTF-8" in cause.text
+
+
+def test_a_login_that_can_not_be_read_is_one_all_the_same() -> None:
+    """Somebody has logged in, so the mail goes outward, and the rules for that are asked."""
+    known = facts(login="", unreadable={"login": "not UTF-8"})
+    envelope = replace(known.transaction.envelope, auth_type="PLAIN")
+    known = Facts(replace(known.transaction, envelope=envelope), known.policies, known.now)
+    assert ("outbound",) == known.read("direction").values
+    assert known.read("login").cause is not None
 
 
 def test_folded_texts_are_kept() -> None:

@@ -109,6 +109,8 @@ def test_login(monkeypatch: pytest.MonkeyPatch, macros: dict[str, str], login: s
     front.rcpt()
     front.end_of_message()
     assert (login, unreadable) == (judged[0].envelope.login, bool(judged[0].envelope.unreadable))
+    known = login or (unreadable and macros.get("{auth_type}") == "PLAIN")
+    assert ("PLAIN" if known else "") == judged[0].envelope.auth_type
 
 
 def test_addresses_without_macros(monkeypatch: pytest.MonkeyPatch) -> None:

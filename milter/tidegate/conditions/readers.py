@@ -56,7 +56,7 @@ def directions(facts: Asked) -> tuple[tuple[Direction, ...], Cause | None]:
 def _relayed(facts: Asked) -> tuple[tuple[bool, ...], Cause | None]:
     """May the client send outward: by a login, or from `relay-networks`? Both answers where that can't be known."""
     login = facts.read("login")
-    if login.values:
+    if login.values or (login.cause is not None and facts.transaction.envelope.auth_type):
         return (True,), None
     client, networks = facts.read("client.ip"), facts.policies.list(RELAY_NETWORKS)
     cause = login.cause

@@ -148,6 +148,7 @@ def _identify(ctx: Any, session: Session) -> None:
     method, known = macro(ctx, "{auth_type}")
     if not known or (method and not readable):
         session.doubt("login", _NOT_UTF8)
+        session.type = method  # nobody knows who, but somebody has logged in
     elif login and method:
         session.type = method
         session.login = login
