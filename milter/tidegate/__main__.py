@@ -1,5 +1,5 @@
 """`python3 -m tidegate`: the same door as the command `tidegate`."""
 
-from tidegate.cli import main
+from tidegate.cli import door
 
-main(prog_name="tidegate")
+door()

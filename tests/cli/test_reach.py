@@ -2,20 +2,85 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner
 
-from tidegate.cli import COMMANDS, main
+from tidegate import live
+from tidegate.cli import COMMANDS, confined, main, reach
+from tidegate.control import UnreachableError
+from tidegate.model import EntryKey, EntryKind
 
 
-@pytest.mark.parametrize("command", ["status", "confirm", "reload"])
-def test_nobody_answers(command: str, tmp_path: Path) -> None:
-    """Exit 2, and the text says whom we asked."""
+@pytest.mark.parametrize(("command", "code"), [("status", 1), ("confirm", 2), ("reload", 2)])
+def test_nobody_answers(command: str, code: int, tmp_path: Path) -> None:
+    """To `status` a dead daemon is a finding, the others can't do their work; the text says whom we asked."""
     done = CliRunner().invoke(main, [command, "--state", str(tmp_path)])
-    assert 2 == done.exit_code
+    assert code == done.exit_code
     assert f"no daemon answers: {tmp_path}/control" in done.output
+
+
+def test_who_may_not_ask_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody knows whether a daemon runs: exit 2, and the cure."""
+
+    def refuse(place: str, _request: object) -> NoReturn:
+        raise UnreachableError(f"{place}/control: Permission denied") from PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reach, "ask", refuse)
+    done = CliRunner().invoke(main, ["status", "--state", str(tmp_path)])
+    assert 2 == done.exit_code
+    assert "Permission denied; ask as root, or as the account that it runs as" in done.output
+
+
+def test_something_else_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket of that name that isn't ours."""
+    monkeypatch.setattr(reach, "ask", lambda _place, _request: {})
+    done = CliRunner().invoke(main, ["reload", "--state", str(tmp_path)])
+    assert (2, f"tidegate: {tmp_path}: what answers there is no daemon of ours\n") == (done.exit_code, done.output)
+
+
+def test_a_dead_daemon_leaves_what_it_knew(tmp_path: Path) -> None:
+    """The settings as they are, what would run, the record of entries, and what to do."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "lock").write_text("4711\n")
+    key = EntryKey(EntryKind.RULE, "r")
+    live.write_accepted(str(state), live.Accepted(texts={key: "id: r"}))
+    config = tmp_path / "t.yaml"
+    config.write_text(f"listen: unix:/run/t.sock\npolicies: /p\nstate: {state}\n")
+    done = CliRunner().invoke(main, ["status", "--config", str(config)])
+    assert 1 == done.exit_code
+    assert f"settings    {config}: valid" in done.output
+    assert (
+        f"state       {state}: 1 entries were accepted, last changed 0 s ago; the last process was 4711" in done.output
+    )
+    config.write_text(f"listen: unix:/run/t.sock\npolices: /p\nstate: {state}\n")
+    done = CliRunner().invoke(main, ["status", "--config", str(config)])
+    assert "there is no setting `polices`; did you mean `policies`?" in done.output
+    assert f"settings    {config} can't be used; none were ever good: it can't start" in done.output
+    done = CliRunner().invoke(main, ["status", "--config", str(config), "--json"])
+    document = json.loads(done.output)
+    assert ("dead", 1) == (document["stage"], document["states"][0]["entries"])
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+def test_progress_is_for_terminals(terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second one line on standard error, gone at the end; nothing where nobody watches."""
+    errors = io.StringIO()
+    monkeypatch.setattr(errors, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stderr", errors)
+    indicator = confined.Indicator(100.0)
+    indicator.show("a.yaml", 100.5)
+    assert "" == errors.getvalue()
+    indicator.show("a.yaml\x1b", 101.5)
+    assert ("\r\x1b[Kreading a.yaml\\x1b" if shown else "") == errors.getvalue()
+    indicator.clear()
+    assert errors.getvalue().endswith("\r\x1b[K" if shown else "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -60,12 +60,6 @@ def test_no_generation_is_said_as_what_it_means() -> None:
     assert "none: all mail is deferred" in text(document)
 
 
-def test_nobody_answers(tmp_path: object) -> None:
-    """Exit 2, and the path that was tried."""
-    result = CliRunner().invoke(main, ["status", "--state", str(tmp_path)])
-    assert 2 == result.exit_code
-
-
 def test_the_table_of_commands() -> None:
     """Every command can be loaded and says what it does."""
     listing = CliRunner().invoke(main, ["--help"]).output

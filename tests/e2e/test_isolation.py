@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -228,6 +230,8 @@ def test_what_is_missing_is_confirmed_in_one_command(site: Site) -> None:
 def test_reload_waits_until_it_is_in_force(site: Site) -> None:
     """`tidegate reload` comes back when the edit counts, and exits 1 where an alert stands."""
     daemon = site.daemon
+    (clerk,) = daemon.status()["clerk"]
+    os.kill(clerk, signal.SIGSTOP)  # otherwise it might see the edit before the command asks
     daemon.policy("30.yaml", rules(on_subject("reloaded", refuse())))
     done = daemon.command("reload", "--config", str(daemon.config), "--json")
     assert 0 == done.returncode, done
@@ -235,3 +239,4 @@ def test_reload_waits_until_it_is_in_force(site: Site) -> None:
     assert 550 == code(site, "reloaded")
     daemon.policy("30.yaml", rules(on_subject("reloaded", "{rejekt: 1}")))
     assert 1 == daemon.command("reload", "--config", str(daemon.config)).returncode
+    os.kill(clerk, signal.SIGCONT)

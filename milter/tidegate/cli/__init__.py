@@ -12,6 +12,7 @@ from importlib import import_module
 import click
 
 import tidegate
+from tidegate.cli import streams
 
 # command: (module, function, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -52,3 +53,9 @@ class _Table(click.Group):
 @click.version_option(tidegate.__version__, prog_name="tidegate")
 def main() -> None:
     """Tidegate: an outbound mail policy milter for Postfix that cannot take your mail down."""
+
+
+def door() -> None:
+    """The command `tidegate`."""
+    streams.prepare()
+    streams.guarded(lambda: main(prog_name="tidegate"))

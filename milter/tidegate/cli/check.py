@@ -1,63 +1,74 @@
-"""`tidegate check [DIR]`: every problem of a policy directory, by the code that the daemon loads it with."""
+"""`tidegate check [DIR]`: every problem of the settings and of a policy directory, by the code that the daemon uses."""
 
 from __future__ import annotations
 
 import sys
-import time
 
 import click
 
-from tidegate import image
+from tidegate.cli.confined import Opened, load
 from tidegate.cli.output import emit, errors, problem_document, show
-from tidegate.loader.sources import problems as directory_problems
-from tidegate.loader.sources import read_directory, read_file
-from tidegate.model import Conventions, EntryState, Loaded, Problem
-from tidegate.policy.load import load
+from tidegate.cli.site import POLICIES, Site, conventions, policy_options, site_if_there
+from tidegate.model import Problem
+
+_NAMED = 20
+"""Rules without a key that are named."""
 
 
 @click.command()
-@click.argument("directory", default="/etc/tidegate/policies", type=click.Path(exists=True, file_okay=False))
-@click.option("--default-realm", default="", help="Completes logins without @, as in the settings.")
-@click.option("--recipient-delimiter", default="", help="As in the settings.")
+@click.argument("directory", required=False, type=click.Path())
+@policy_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def check(directory: str, default_realm: str, recipient_delimiter: str, as_json: bool) -> None:
-    """Name every problem in DIRECTORY, with its place and its cure.
+def check(
+    directory: str | None, config: str, default_realm: str | None, recipient_delimiter: str | None, as_json: bool
+) -> None:
+    """Name every problem, with its place and its cure.
+
+    DIRECTORY is a policy directory, or one file of it; left out, the settings file is checked too, and the directory
+    is the one that it names.
 
     Exit codes: 0 everything is in force as written; 1 something is not; 2 it can't be looked at.
     """
-    found = read_directory(directory)
-    if found.error:
-        click.echo(f"tidegate: {directory}: {found.error}", err=True)
-        sys.exit(2)
-    if sys.stderr.isatty():
-        click.echo(f"reading {len(found.sources)} files …", err=True)
-    conventions = Conventions(default_realm, recipient_delimiter)
-    loaded = load(found.sources, lambda name: read_file(directory, name), conventions, time.time())
-    problems: tuple[Problem, ...] = (*directory_problems(found), *loaded.problems)
-    unkeyed = _unkeyed(loaded)
-    rules = sum(rule.state is not EntryState.SKIPPED for rule in loaded.rules)
-    if as_json:
-        emit(
-            {
-                "rules": rules,
-                "lists": len(loaded.lists),
-                "rules_without_key": unkeyed,
-                "entries": [{"entry": str(one.key), "state": one.state.value} for one in loaded.entries],
-                "problems": [problem_document(one) for one in problems],
-            }
-        )
-    else:
-        show(problems)
-        click.echo(
-            f"{len(found.sources)} files, {rules} rules, {len(loaded.lists)} lists: "
-            f"{errors(problems)} errors, {len(problems) - errors(problems)} remarks"
-        )
-        if unkeyed:
-            click.echo(f"looked at for every message, because no test selects them: {', '.join(unkeyed[:20])}")
+    site = site_if_there(config)
+    problems = site.problems if site and directory is None else ()
+    place = directory or (site.settings.policies if site and site.settings else POLICIES)
+    if site and directory is None and site.settings is None:
+        _tell(place, problems, None, as_json)
+        sys.exit(1)
+    opened = load(place, conventions(site, default_realm, recipient_delimiter))
+    problems = (*problems, *opened.problems)
+    _tell(place, problems, opened, as_json, site if directory is None else None)
     sys.exit(1 if errors(problems) else 0)
 
 
-def _unkeyed(loaded: Loaded) -> list[str]:
-    """The ids of the rules that the index can't select by a value."""
-    generation = image.Generation(image.build(loaded, 1))
-    return [generation.rule(number).id for number in generation.index.unkeyed]
+def _tell(
+    place: str, problems: tuple[Problem, ...], opened: Opened | None, as_json: bool, site: Site | None = None
+) -> None:
+    unkeyed = [opened.generation.rule(one).id for one in opened.generation.index.unkeyed] if opened else []
+    counts = opened.report.counts if opened else {}
+    if as_json:
+        emit(
+            {
+                "settings": site.config if site else "",
+                "policies": place if opened else "",
+                "files": counts.get("files", 0),
+                "rules": counts.get("rules", 0),
+                "lists": counts.get("lists", 0),
+                "rules_without_key": unkeyed,
+                "entries": [
+                    {"entry": str(one.key), "state": one.state.value}
+                    for one in (opened.report.entries if opened else ())
+                ],
+                "problems": [problem_document(one) for one in problems],
+            }
+        )
+        return
+    show(problems)
+    if opened:
+        click.echo(f"{place}: {counts['files']} files, {counts['rules']} rules, {counts['lists']} lists")
+        if unkeyed:
+            some = ", ".join(unkeyed[:_NAMED]) + (", …" if len(unkeyed) > _NAMED else "")
+            click.echo(f"{len(unkeyed)} rules are looked at for every message, because no test selects them: {some}")
+    else:
+        click.echo("no settings can be used, so no policies were looked at; name a directory to check them alone")
+    click.echo(f"{errors(problems)} errors, {len(problems) - errors(problems)} remarks")

@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from tidegate.cli.output import emit
-from tidegate.cli.reach import UnansweredError, ask_daemon, daemon_options
+from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.reach import Daemon, daemon_options, find_daemon
+from tidegate.cli.status import alert_lines
 
 _PATIENCE = 90.0  # seconds; the loader itself has 60
 _LOOK = 0.1
@@ -45,35 +46,35 @@ def reload(config: str, state: str, as_json: bool) -> None:
 
 
 def _load(what: str, config: str, state: str, as_json: bool) -> None:
-    before = ask_daemon(config, state, {"do": "status"})
-    ask_daemon(config, state, {"do": what})
-    after = _wait(config, state, before)
+    daemon = find_daemon(config, state)
+    before = daemon.status()
+    daemon.ask({"do": what})
+    after = _wait(daemon, before)
     gone = sorted(_entries(before).keys() - _entries(after).keys())
     changed = sorted(key for key, entry in _entries(after).items() if _entries(before).get(key) != entry)
     number = after["generation"]["number"]
-    alerts = after.get("alerts", [])
     if as_json:
-        emit({"generation": number, "gone": gone, "changed": changed, "alerts": alerts})
+        emit({"generation": number, "gone": gone, "changed": changed, "alerts": after.get("alerts", [])})
     else:
         click.echo(f"generation {number}: {len(changed)} entries are new or changed, {len(gone)} are gone")
         for key in gone:
-            click.echo(f"  gone  {key}")
-        for alert in alerts:
-            click.echo(f"{alert['severity'].upper()}  {alert['place']}: {alert['message']} [{alert['code']}]")
+            click.echo(safe(f"  gone  {key}"))
+        for line in alert_lines(after):
+            click.echo(line)
     sys.exit(1 if after.get("degraded") else 0)
 
 
-def _wait(config: str, state: str, before: Mapping[str, Any]) -> dict[str, Any]:
+def _wait(daemon: Daemon, before: Mapping[str, Any]) -> dict[str, Any]:
     """The status after the load: at least one has ended since, none runs, and all workers have what came of it."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        after = ask_daemon(config, state, {"do": "status"})
+        after = daemon.status()
         load, number = after["load"], after["generation"]["number"]
         current = all(worker["generation"] == number for worker in after["workers"])
         if load["count"] > before["load"]["count"] and not load["busy"] and current:
             return after
         time.sleep(_LOOK)
-    raise UnansweredError(f"the load did not end within {_PATIENCE:.0f} s; see tidegate status")
+    raise UnableError(f"the load did not end within {_PATIENCE:.0f} s; see tidegate status")
 
 
 def _entries(document: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:

@@ -5,62 +5,61 @@ Asks the engine that judges real mail (engine/explain.py); nothing is judged her
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from ipaddress import ip_address
+from typing import IO
 
 import click
 
 from tidegate import trial
-from tidegate.cli.output import emit
-from tidegate.cli.policies import NoPoliciesError, open_policies
-from tidegate.engine.explain import Explanation, RuleEvidence
+from tidegate.cli.completion import rule_ids
+from tidegate.cli.confined import Opened, load
+from tidegate.cli.explained import AtRcpt, document, lines
+from tidegate.cli.output import UnableError, emit, errors
+from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_there
+from tidegate.engine.explain import Explanation
 from tidegate.engine.judge import explain as explain_message
 from tidegate.engine.judge import judge_recipient
 from tidegate.model import (
-    AllOf,
-    Always,
-    AnyOf,
-    Condition,
     Connection,
-    Conventions,
     Disposition,
     Envelope,
-    Evidence,
-    Never,
-    Not,
     PolicySet,
     Recipient,
-    Recipients,
-    Test,
     Transaction,
-    Unknowable,
-    Verdict,
 )
+from tidegate.policy.suggest import did_you_mean
 
-_SHOWN = 80
-"""Characters of a value that are shown."""
+_LARGEST = 256 << 20
+"""Bytes of a message; Postfix's message_size_limit is far below."""
 _OPTION = click.option
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError as error:
+        raise click.BadParameter("write an IP address") from error
 
 
 @click.command()
 @click.argument("message", type=click.File("rb"))
-@_OPTION("--policies", default="/etc/tidegate/policies", show_default=True, help="The policy directory, or one file.")
+@_OPTION("--policies", type=click.Path(), help="The policy directory, or one file, instead of the settings'.")
+@_OPTION("--rule", "only", multiple=True, shell_complete=rule_ids, help="Show only this rule; may be repeated.")
 @_OPTION("--sender", default="", help="The envelope sender; the null sender, if left out.")
 @_OPTION("--rcpt", "recipients", multiple=True, required=True, help="A recipient; may be repeated.")
 @_OPTION("--login", default="", help="The SASL login.")
-@_OPTION("--client", default="", help="The client's address.")
+@_OPTION("--client", default="", callback=_address, help="The client's address.")
 @_OPTION("--client-name", default="", help="The client's host name.")
 @_OPTION("--helo", default="", help="The name given in HELO.")
 @_OPTION("--local", is_flag=True, help="Submitted by sendmail(1).")
-@_OPTION("--default-realm", default="", help="Completes logins without @, as in the settings.")
-@_OPTION("--recipient-delimiter", default="", help="As in the settings.")
+@policy_options
 @_OPTION("--json", "as_json", is_flag=True, help="As JSON.")
 def explain(
-    message: Any,
-    policies: str,
+    message: IO[bytes],
+    policies: str | None,
+    only: tuple[str, ...],
     sender: str,
     recipients: tuple[str, ...],
     login: str,
@@ -68,35 +67,50 @@ def explain(
     client_name: str,
     helo: str,
     local: bool,
-    default_realm: str,
-    recipient_delimiter: str,
+    config: str,
+    default_realm: str | None,
+    recipient_delimiter: str | None,
     as_json: bool,
 ) -> None:
     """Explain what becomes of MESSAGE (a file with headers and body, or - for standard input).
 
     Exit codes: 0 it was judged, whatever the verdict; 2 it can't be.
     """
-    try:
-        _, generation, _ = open_policies(policies, Conventions(default_realm, recipient_delimiter))
-    except NoPoliciesError as error:
-        click.echo(f"tidegate: {error}", err=True)
-        sys.exit(2)
+    site = site_if_there(config)
+    place = policies or (site.settings.policies if site and site.settings else POLICIES)
+    opened = load(place, conventions(site, default_realm, recipient_delimiter))
+    _known_rules(only, opened)
     transaction = Transaction(
         Connection(client_ip=client, client_name=client_name, helo=helo, local=local),
         Envelope(sender.strip("<>"), tuple(Recipient(one, f"<{one}>") for one in recipients), login),
-        trial.read_message(message.read()),
+        trial.read_message(_content(message)),
         reference="explain",
     )
     now = time.time()
-    at_rcpt = _at_rcpt(transaction, generation, now)
-    found = _explain(transaction, generation, now, at_rcpt)
+    at_rcpt = _at_rcpt(transaction, opened.generation, now)
+    whole = _explain(transaction, opened.generation, now, at_rcpt)
+    found = Explanation(whole.verdict, tuple(one for one in whole.rules if not only or one.rule.id in only))
+    broken = errors(opened.problems)
+    if broken and not as_json:
+        click.echo(f"tidegate: {broken} errors in these policies: tidegate check {place}", err=True)
     if as_json:
-        emit(document(found, at_rcpt))
+        emit({**document(found, at_rcpt), "policy_errors": broken})
     else:
         click.echo("\n".join(lines(found, at_rcpt)))
 
 
-AtRcpt = tuple[tuple[str, Verdict], ...]
+def _content(message: IO[bytes]) -> bytes:
+    data = message.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise UnableError(f"the message is larger than {_LARGEST} bytes")
+    return data
+
+
+def _known_rules(only: tuple[str, ...], opened: Opened) -> None:
+    known = opened.report.rules
+    for name in only:
+        if name not in known:
+            raise UnableError(f"there is no rule {name}{did_you_mean(name, known)}")
 
 
 def _at_rcpt(transaction: Transaction, policies: PolicySet, now: float) -> AtRcpt:
@@ -120,160 +134,3 @@ def _explain(transaction: Transaction, policies: PolicySet, now: float, at_rcpt:
     left = explain_message(replace(transaction, envelope=replace(transaction.envelope, recipients=stay)), policies, now)
     pairs = zip(whole.rules, left.rules, strict=True)
     return Explanation(left.verdict, tuple(old if old.rule.per_recipient else new for old, new in pairs))
-
-
-def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
-    """The whole for a person."""
-    for rule in found.rules:
-        note = f"  ({rule.why_not})" if rule.why_not else ""
-        yield f"{rule.truth.name:<8}{rule.rule.id}{note}"
-        for depth, evidence in _flat(rule.evidence, 0):
-            yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
-        for one in rule.exceptions:
-            yield f"    except {one.name}{'' if one.in_force else ' (lapsed)'}:"
-            for depth, evidence in _flat(one.evidence, 2):
-                yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
-        yield ""
-    for address, verdict in at_rcpt:
-        yield f"at RCPT  {_shown(address)}: {_verdict(verdict)}"
-    yield f"verdict  {_verdict(found.verdict)}"
-    yield from _changes(found.verdict)
-
-
-def _flat(evidence: Evidence, depth: int) -> Iterator[tuple[int, Evidence]]:
-    yield depth, evidence
-    for child in evidence.children:
-        yield from _flat(child, depth + 1)
-
-
-def _asked(test: Condition) -> str:
-    """What is asked, in a few words."""
-    match test:
-        case Test():
-            if test.list_name is not None:
-                return f"{test.field} {test.operator.value} {test.list_name}"
-            values = ", ".join(_shown(str(one)) for one in test.values[:5]) + (", …" if len(test.values) > 5 else "")
-            return f"{test.field} {test.operator.value} {values}".rstrip()
-        case AllOf():
-            return "all of"
-        case AnyOf():
-            return "any of"
-        case Not():
-            return "not"
-        case Recipients():
-            return f"{test.quantifier.value}"
-        case Always():
-            return "always"
-        case Never():
-            return "never"
-        case Unknowable():
-            return f"can't be known: {test.cause.text}"
-
-
-def _answer(evidence: Evidence) -> str:
-    """What the field held, what hit, and why it could not be read."""
-    if not isinstance(evidence.test, Test):
-        return ""
-    if evidence.children:
-        return ", for each recipient:"
-    reading = evidence.reading
-    values = ", ".join(_shown(str(one)) for one in reading.values[:5]) + (", …" if len(reading.values) > 5 else "")
-    parts = [f" = {values}" if values else " = (absent)" if reading.cause is None else ""]
-    if evidence.hit:
-        parts.append(f"  hit: {_shown(evidence.hit)}")
-    if reading.cause is not None:
-        parts.append(f"  {reading.cause.doubt.value} doubt: {_shown(reading.cause.text)}")
-    return "".join(parts)
-
-
-def _shown(text: str) -> str:
-    """Whatever the message holds, made fit for a terminal."""
-    safe = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text[:_SHOWN])
-    return f"{safe}…" if len(text) > _SHOWN else safe
-
-
-def _verdict(verdict: Verdict) -> str:
-    parts = [verdict.disposition.name]
-    if verdict.rule:
-        parts.append(f"by {verdict.rule}")
-    if verdict.reply is not None:
-        parts.append(f"reply {verdict.reply}")
-    if verdict.reason:
-        parts.append(f"reason {_shown(verdict.reason)}")
-    if not verdict.certain:
-        parts.append("(in doubt)")
-    if verdict.would is not None:
-        parts.append(f"(with the rules in shadow: {verdict.would.name})")
-    return "  ".join(parts)
-
-
-def _changes(verdict: Verdict) -> Iterator[str]:
-    changes = verdict.changes
-    for what, addresses in (
-        ("remove recipient", changes.remove_recipients),
-        ("add recipient", changes.add_recipients),
-        ("copy to", changes.bcc),
-    ):
-        for address in addresses:
-            yield f"         {what} {_shown(address)}"
-    for header in changes.headers:
-        if header.replace:
-            yield f"         remove header {header.name}  by {header.rule}"
-        for value in header.values:
-            yield f"         add header {header.name}: {_shown(value)}  by {header.rule}"
-    if changes.sender is not None:
-        yield f"         sender becomes <{_shown(changes.sender)}>"
-
-
-def document(found: Explanation, at_rcpt: AtRcpt) -> dict[str, Any]:
-    """The whole for `--json`."""
-    return {
-        "rules": [_rule_document(one) for one in found.rules],
-        "at_rcpt": [{"recipient": address, **_verdict_document(verdict)} for address, verdict in at_rcpt],
-        "verdict": _verdict_document(found.verdict),
-    }
-
-
-def _rule_document(rule: RuleEvidence) -> dict[str, Any]:
-    return {
-        "rule": rule.rule.id,
-        "truth": rule.truth.name.lower(),
-        "why_not": rule.why_not,
-        "when": _evidence_document(rule.evidence),
-        "except": [
-            {"name": one.name, "in_force": one.in_force, "when": _evidence_document(one.evidence)}
-            for one in rule.exceptions
-        ],
-    }
-
-
-def _evidence_document(evidence: Evidence) -> dict[str, Any]:
-    cause = evidence.reading.cause
-    return {
-        "asked": _asked(evidence.test),
-        "truth": evidence.truth.name.lower(),
-        "values": list(evidence.reading.values),
-        "hit": evidence.hit or "",
-        "doubt": "" if cause is None else cause.text,
-        "children": [_evidence_document(one) for one in evidence.children],
-    }
-
-
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
-    changes = verdict.changes
-    return {
-        "disposition": verdict.disposition.name.lower(),
-        "rule": verdict.rule,
-        "reply": "" if verdict.reply is None else str(verdict.reply),
-        "reason": verdict.reason,
-        "certain": verdict.certain,
-        "would": None if verdict.would is None else verdict.would.name.lower(),
-        "remove_recipients": list(changes.remove_recipients),
-        "add_recipients": list(changes.add_recipients),
-        "bcc": list(changes.bcc),
-        "headers": [
-            {"name": one.name, "values": list(one.values), "replace": one.replace, "rule": one.rule}
-            for one in changes.headers
-        ],
-        "sender": changes.sender,
-    }

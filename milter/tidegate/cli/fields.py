@@ -6,20 +6,24 @@ import json
 
 import click
 
+from tidegate.cli.completion import field_names
 from tidegate.cli.output import emit
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS
 from tidegate.conditions.operators import OPERATORS
 from tidegate.conditions.placeholders import PLACEHOLDERS
+from tidegate.model import Field
 from tidegate.policy.schema import schema as make_schema
 
 _SHORT = {field: name for name, field in RECIPIENT_FIELDS.items()}
 
 
 @click.command()
+@click.argument("words", nargs=-1, shell_complete=field_names)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def fields(as_json: bool) -> None:
-    """List the fields, operators and placeholders."""
+def fields(words: tuple[str, ...], as_json: bool) -> None:
+    """List the fields, operators and placeholders; with WORDS only the fields that have all of them in their line."""
     rows = [(_SHORT.get(row.name, row.name), row) for row in FIELDS.values()]
+    rows = [(name, row) for name, row in rows if _has(words, name, row.type.value, row.manual)]
     if as_json:
         emit(
             {
@@ -46,11 +50,15 @@ def fields(as_json: bool) -> None:
             }
         )
         return
+    if words:
+        for name, row in rows:
+            click.echo(_line(name, row))
+        return
     for title, recipient in (("Fields", False), ("Inside any_rcpt, all_rcpt, no_rcpt", True)):
         click.echo(f"{title}:")
         for name, row in rows:
             if row.recipient is recipient:
-                click.echo(f"  {name:30}{row.type.value:10}{row.stage.name.lower():9}{row.manual}")
+                click.echo(_line(name, row))
         if not recipient:
             click.echo(f"  {'header.NAME':30}{'text':10}{'headers':9}the decoded values of any header")
     click.echo("Operators:")
@@ -59,6 +67,15 @@ def fields(as_json: bool) -> None:
     click.echo("Placeholders:")
     for name, manual in PLACEHOLDERS.items():
         click.echo(f"  {{{name}}}".ljust(20) + manual)
+
+
+def _has(words: tuple[str, ...], *texts: str) -> bool:
+    line = " ".join(texts).lower()
+    return all(word.lower() in line for word in words)
+
+
+def _line(name: str, row: Field) -> str:
+    return f"  {name:30}{row.type.value:10}{row.stage.name.lower():9}{row.manual}"
 
 
 @click.command()

@@ -1,10 +1,11 @@
-"""What the commands share: how problems are printed, and JSON."""
+"""What the commands share: how problems are printed, what is fit for a terminal, and JSON."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -12,9 +13,26 @@ from tidegate.model import Problem, Severity
 from tidegate.policy.render import render
 
 
+class UnableError(click.ClickException):
+    """The command could not do its work; the text says why."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"tidegate: {safe(self.message)}", file=file, err=file is None)
+
+
 def emit(document: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """One JSON document on standard output, whatever that can show."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(document, indent=2, ensure_ascii=not utf8))
+
+
+def safe(text: str, limit: int = 0) -> str:
+    """Whatever a message, a log or a file holds, made fit for a terminal; cut at `limit` characters, 0: never."""
+    cut = text[:limit] if limit else text
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in cut)
+    return f"{shown}…" if len(cut) < len(text) else shown
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

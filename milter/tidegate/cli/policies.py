@@ -1,4 +1,4 @@
-"""A policy directory for the commands that ask the engine: read, built and opened as the daemon does it."""
+"""Policies with their examples, for `tidegate test`: read, built and opened in the confined child that it runs in."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import time
 from collections.abc import Iterable
 
 from tidegate import image
+from tidegate.cli.output import UnableError
 from tidegate.loader.sources import problems as directory_problems
 from tidegate.loader.sources import read_directory, read_file
 from tidegate.model import Conventions, Problem, ReadFile, Source
 from tidegate.policy.load import LoadedPolicy, load_policy
-
-
-class NoPoliciesError(Exception):
-    """The policies can't be looked at; the text says why."""
-
 
 Opened = tuple[LoadedPolicy, image.Generation, tuple[Problem, ...]]
 
@@ -23,7 +19,7 @@ Opened = tuple[LoadedPolicy, image.Generation, tuple[Problem, ...]]
 def open_policies(path: str, conventions: Conventions) -> Opened:
     """The policies of a directory, or of one file: as loaded, as a generation, and all problems.
 
-    Raises NoPoliciesError where there is nothing to read.
+    Raises UnableError where there is nothing to read.
     """
     if os.path.isfile(path):
         base, name = os.path.split(path)
@@ -31,7 +27,7 @@ def open_policies(path: str, conventions: Conventions) -> Opened:
         return open_sources(sources, files_of(base or "."), conventions)
     found = read_directory(path)
     if found.error:
-        raise NoPoliciesError(found.error)
+        raise UnableError(found.error)
     return open_sources(found.sources, files_of(path), conventions, directory_problems(found))
 
 

@@ -7,23 +7,16 @@ where nobody answers, it says whom it asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import IO, Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import click
 
+from tidegate.cli.output import UnableError
+from tidegate.cli.site import CONFIG, Site, find_site
 from tidegate.control import UnreachableError, ask
 
-CONFIG = "/etc/tidegate/tidegate.yaml"
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class UnansweredError(click.ClickException):
-    """The command could not do its work; the text says why."""
-
-    exit_code = 2
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"tidegate: {self.message}", file=file, err=file is None)
 
 
 def daemon_options(command: Command) -> Command:
@@ -33,29 +26,53 @@ def daemon_options(command: Command) -> Command:
     return config(state(command))
 
 
-def ask_daemon(config: str, state: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The daemon's answer. Raises UnansweredError where none answers, or where it refuses."""
-    reasons = []
-    for place in [state] if state else _states(config):
+class NobodyError(UnableError):
+    """No daemon answers. `site` is what the settings say (None: a state directory was named); `states` were asked."""
+
+    def __init__(self, reasons: tuple[str, ...], site: Site | None, states: tuple[str, ...], denied: bool) -> None:
+        cure = "; ask as root, or as the account that it runs as" if denied else ""
+        super().__init__(f"no daemon answers: {'; '.join(reasons)}{cure}")
+        self.site = site
+        self.states = states
+        self.denied = denied
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon that answers, by its state directory."""
+
+    state: str
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Its answer. Raises UnableError where it does not answer any more, or refuses."""
         try:
-            answer = ask(place, request)
+            answer = ask(self.state, request)
+        except UnreachableError as error:
+            raise UnableError(f"the daemon does not answer any more: {error}") from error
+        if "error" in answer:
+            raise UnableError(str(answer["error"]))
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """Its whole status document."""
+        document = self.ask({"do": "status"})
+        if not document.keys() >= {"version", "generation", "load", "workers"}:
+            raise UnableError(f"{self.state}: what answers there is no daemon of ours")
+        return document
+
+
+def find_daemon(config: str, state: str) -> Daemon:
+    """The daemon of these settings, or of this state directory. Raises NobodyError."""
+    site = None if state else find_site(config)
+    states = site.states if site else (state,)
+    reasons: list[str] = []
+    denied = False
+    for place in states:
+        try:
+            ask(place, {"do": "status"})
         except UnreachableError as error:
             reasons.append(str(error))
+            denied = denied or isinstance(error.__cause__, PermissionError)
             continue
-        if "error" in answer:
-            raise UnansweredError(str(answer["error"]))
-        return answer
-    raise UnansweredError(f"no daemon answers: {'; '.join(reasons)}")
-
-
-def _states(config: str) -> list[str]:
-    """Where the daemon of this settings file has its state: as written, as last good."""
-    from tidegate.settings import Settings, recall
-    from tidegate.supervisor.boot import read_settings
-
-    settings, named = read_settings(config)
-    states = [settings.state if isinstance(settings, Settings) else named]
-    recorded = recall(config, states)
-    if recorded:
-        states.append(recorded.settings.state)
-    return [state for state in dict.fromkeys(states) if state] or ["/var/lib/tidegate"]
+        return Daemon(place)
+    raise NobodyError(tuple(reasons), site, states, denied)

@@ -6,11 +6,12 @@ import sys
 
 import click
 
-from tidegate.model import Problem
+from tidegate.cli.site import CONFIG
+from tidegate.policy.render import render
 
 
 @click.command()
-@click.option("--config", default="/etc/tidegate/tidegate.yaml", show_default=True, help="The settings file.")
+@click.option("--config", default=CONFIG, show_default=True, help="The settings file.")
 @click.option("--takeover", is_flag=True, help="Succeed the daemon that runs on the same state directory.")
 def run(config: str, takeover: bool) -> None:
     """Run the daemon.
@@ -24,13 +25,7 @@ def run(config: str, takeover: bool) -> None:
     booted = boot(config, takeover)
     if isinstance(booted, Refusal):
         for problem in booted.problems:
-            click.echo(line(problem), err=True)
+            click.echo(render(problem), err=True)
         click.echo(f"tidegate: {booted.text}", err=True)
         sys.exit(booted.status)
     sys.exit(Supervisor(booted).run())
-
-
-def line(problem: Problem) -> str:
-    """One problem on one line: place, what, cure."""
-    cure = f" ({problem.cure})" if problem.cure else ""
-    return f"{problem.place}: {problem.severity.name.lower()}: {problem.message} [{problem.code}]{cure}"

@@ -1,15 +1,20 @@
-"""`tidegate status`: asks the running daemon what is in force, and what is wrong."""
+"""`tidegate status`: asks the running daemon what is in force, and what is wrong; of a dead one, what it left."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
-from tidegate.cli.reach import ask_daemon, daemon_options
+from tidegate.cli.output import emit, safe
+from tidegate.cli.reach import NobodyError, daemon_options, find_daemon
+from tidegate.policy.render import render
+from tidegate.supervisor.places import lock_holder
 
 _QUIET = ("active", "shadow", "off")  # states that somebody chose
 
@@ -20,9 +25,18 @@ _QUIET = ("active", "shadow", "off")  # states that somebody chose
 def status(config: str, state: str, as_json: bool) -> None:
     """What is in force, and what is wrong.
 
-    Exit codes: 0 all is as written; 1 an alert stands; 2 no daemon answers.
+    Exit codes: 0 all is as written; 1 an alert stands, or no daemon runs; 2 the daemon can't be asked.
     """
-    document = ask_daemon(config, state, {"do": "status"})
+    try:
+        document = find_daemon(config, state).status()
+    except NobodyError as nobody:
+        if nobody.denied:
+            raise
+        if as_json:
+            emit(remains(nobody))
+        else:
+            click.echo("\n".join(remains_text(nobody)))
+        sys.exit(1)
     click.echo(json.dumps(document, indent=2) if as_json else text(document))
     sys.exit(1 if document.get("degraded") else 0)
 
@@ -60,14 +74,73 @@ def text(document: Mapping[str, Any]) -> str:
         lines.append("workers     none")
     odd = [entry for entry in document.get("entries", ()) if entry["state"] not in _QUIET]
     lines += [f"{entry['state'].upper():<11} {entry['key']} at {_place(entry)}: {entry['reason']}" for entry in odd]
+    return "\n".join([*map(safe, lines), *alert_lines(document)])
+
+
+def alert_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The alerts that stand, with place, age and cure."""
     for alert in document.get("alerts", ()):
-        lines.append(
-            f"{alert['severity'].upper():<11} {alert['place']}: {alert['message']} [{alert['code']}], "
-            f"for {_age(now - alert['since'])}"
+        age = _age(float(document["now"]) - alert["since"])
+        more = f" ({alert['count']} times)" if alert.get("count", 1) > 1 else ""
+        yield safe(
+            f"{alert['severity'].upper():<11} {alert['place']}: {alert['message']}{more} [{alert['code']}], for {age}"
         )
         if alert["cure"]:
-            lines.append(f"            cure: {alert['cure']}")
-    return "\n".join(lines)
+            yield safe(f"            cure: {alert['cure']}")
+
+
+def remains(nobody: NobodyError) -> dict[str, Any]:
+    """What is known of a daemon that does not answer, as JSON."""
+    site = nobody.site
+    accepted = [_accepted(state) for state in nobody.states]
+    return {
+        "stage": "dead",
+        "degraded": True,
+        "reason": nobody.message,
+        "settings": {
+            "file": site.config if site else "",
+            "problems": [str(one.place) + ": " + one.message for one in site.problems] if site else [],
+            "last_good_of": site.last_good if site else 0.0,
+        },
+        "states": [
+            {"directory": state, "process": lock_holder(state), "entries": entries, "recorded": when}
+            for state, (entries, when) in zip(nobody.states, accepted, strict=True)
+        ],
+    }
+
+
+def remains_text(nobody: NobodyError) -> Iterator[str]:
+    """The same for a person: would it start, with what, and what did the last one leave."""
+    yield safe(f"tidegate    {nobody.message}")
+    site = nobody.site
+    if site and not site.problems:
+        yield safe(f"settings    {site.config}: valid")
+    elif site:
+        for one in site.problems:
+            yield render(one)
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(site.last_good))
+        then = f"the last good ones, of {since}, would run" if site.last_good else "none were ever good: it can't start"
+        yield safe(f"settings    {site.config} can't be used; {then}")
+    for state in nobody.states:
+        entries, when = _accepted(state)
+        age = _age(time.time() - when)
+        known = f"{entries} entries were accepted, last changed {age} ago" if when else "no record of any policy"
+        yield safe(f"state       {state}: {known}; the last process was {lock_holder(state)}")
+    yield "            mail is deferred by Postfix while nobody answers; start it, or see: journalctl -u tidegate"
+
+
+def _accepted(state: str) -> tuple[int, float]:
+    """How many entries the record holds, and when it was written; 0, 0 where there is none."""
+    from tidegate import live  # only of a dead daemon: its rooms cost 100 ms of imports
+
+    path = os.path.join(state, live.NAME)
+    try:
+        when = os.stat(path).st_mtime
+        with open(path, "rb") as file:
+            body = json.loads(file.read().partition(b"\n")[2])
+        return len(body["entries"]), when
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0, 0.0
 
 
 def _place(entry: Mapping[str, Any]) -> str:

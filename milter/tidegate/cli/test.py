@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 import click
 
 from tidegate import trial
-from tidegate.cli.output import emit
-from tidegate.cli.policies import NoPoliciesError, Opened, files_of, open_policies, open_sources
+from tidegate.cli.confined import run as run_confined
+from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.policies import Opened, files_of, open_policies, open_sources
+from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_there
 from tidegate.loader.sources import read_file
 from tidegate.model import Conventions, Place, Severity, Source
 from tidegate.policy.nodes import Mapping, compose
@@ -41,31 +44,37 @@ class _Run:
 
 @click.command()
 @click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(exists=True))
-@click.option("--default-realm", default="", help="Completes logins without @, as in the settings.")
-@click.option("--recipient-delimiter", default="", help="As in the settings.")
+@policy_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def test(paths: tuple[str, ...], default_realm: str, recipient_delimiter: str, as_json: bool) -> None:
+def test(
+    paths: tuple[str, ...], config: str, default_realm: str | None, recipient_delimiter: str | None, as_json: bool
+) -> None:
     """Try the examples of policies, and scenario files.
 
-    PATH is a policy directory, a directory of scenario files, or one file of either kind; /etc/tidegate/policies, if
-    left out. Exit codes: 0 every promise is kept; 1 one is not; 2 it can't be tried.
+    PATH is a policy directory, a directory of scenario files, or one file of either kind; left out, the policy
+    directory of the settings file. Exit codes: 0 every promise is kept; 1 one is not; 2 it can't be tried.
     """
-    conventions = Conventions(default_realm, recipient_delimiter)
-    run = _Run()
-    try:
-        for path in paths or ("/etc/tidegate/policies",):
-            _try_path(path, conventions, run)
-    except NoPoliciesError as error:
-        click.echo(f"tidegate: {error}", err=True)
-        sys.exit(2)
+    site = site_if_there(config)
+    known = conventions(site, default_realm, recipient_delimiter)
+    chosen = paths or (site.settings.policies if site and site.settings else POLICIES,)
+    tried = json.loads(run_confined(lambda progress: _try_all(chosen, known, progress)))
+    failures = [Failure(**one) for one in tried["failures"]]
     if as_json:
-        failures = [asdict(one) for one in run.failures]
-        emit({"examples": run.examples, "scenarios": run.scenarios, "failures": failures})
+        emit(tried)
     else:
-        for one in run.failures:
-            click.echo(f"{one.place}: {one.name}: {one.what}: expected {one.expected}; got {one.got}")
-        click.echo(f"{run.examples} examples, {run.scenarios} scenarios: {len(run.failures)} failures")
-    sys.exit(1 if run.failures else 0)
+        for one in failures:
+            click.echo(safe(f"{one.place}: {one.name}: {one.what}: expected {one.expected}; got {one.got}"))
+        click.echo(f"{tried['examples']} examples, {tried['scenarios']} scenarios: {len(failures)} failures")
+    sys.exit(1 if failures else 0)
+
+
+def _try_all(paths: tuple[str, ...], conventions: Conventions, progress: Callable[[str], None]) -> str:
+    """In the confined child: all of them, as JSON."""
+    run = _Run()
+    for path in paths:
+        progress(path)
+        _try_path(path, conventions, run)
+    return json.dumps(asdict(run))
 
 
 def _try_path(path: str, conventions: Conventions, run: _Run) -> None:
@@ -79,7 +88,7 @@ def _try_path(path: str, conventions: Conventions, run: _Run) -> None:
     try:
         names = sorted(os.listdir(path))
     except OSError as error:
-        raise NoPoliciesError(f"{path}: {error.strerror}") from error
+        raise UnableError(f"{path}: {error.strerror}") from error
     files = [os.path.join(path, name) for name in names if name.endswith(".yaml") and not name.startswith(".")]
     scenarios = [file for file in files if _is_scenarios(file)]
     for file in scenarios:
@@ -124,7 +133,7 @@ def _try_scenarios(path: str, run: _Run) -> None:
 
 
 def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
-    """Everything in which a scenario file's promises are not kept. Raises NoPoliciesError."""
+    """Everything in which a scenario file's promises are not kept. Raises UnableError."""
     base, name = os.path.split(path)
     base = base or "."
     scenarios, problems = parse_scenarios(read_file(base, name))
@@ -161,7 +170,7 @@ def _open(scenario: Scenario, base: str) -> Opened:
     if written.text:
         return open_sources((Source("policy.yaml", written.text.encode()),), files_of(base), conventions, (), before)
     if before is not None:
-        raise NoPoliciesError(f"{scenario.place}: `before` goes with a policy that is written in the scenario file")
+        raise UnableError(f"{scenario.place}: `before` goes with a policy that is written in the scenario file")
     return open_policies(os.path.join(base, written.path), conventions)
 
 

@@ -6,7 +6,6 @@ line and column. Every key has one small function that says what it wants.
 
 from __future__ import annotations
 
-import difflib
 import grp
 import os
 import pwd
@@ -18,6 +17,8 @@ from typing import Any
 from tidegate.alerts import CODES, problem
 from tidegate.model import Place, Problem
 from tidegate.policy import nodes
+from tidegate.policy.excerpts import with_excerpts
+from tidegate.policy.suggest import did_you_mean
 from tidegate.settings.values import STATE, Listen, ListenKind, Settings
 
 SIZE_LIMIT = 256 * 1024  # bytes; a larger settings file is a mistake
@@ -27,7 +28,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """What is wrong with one value, for a person; becomes a Problem with its place."""
 
 
@@ -36,9 +37,9 @@ def load_settings(path: str) -> Settings | tuple[Problem, ...]:
     try:
         data = _read(path)
     except OSError as error:
-        return (problem("settings-unreadable", f"{path}: {error.strerror}", Place(path, 0, 0)),)
-    except _UnusableError as error:
-        return (problem("settings-unreadable", f"{path}: {error}", Place(path, 0, 0)),)
+        return (problem("settings-unreadable", f"it can't be read: {error.strerror}", Place(path, 0, 0)),)
+    except UnusableError as error:
+        return (problem("settings-unreadable", str(error), Place(path, 0, 0)),)
     return check_settings(data, path)
 
 
@@ -48,9 +49,9 @@ def _read(path: str) -> bytes:
     with open(descriptor, "rb") as file:
         data = file.read(SIZE_LIMIT + 1)
     if data is None:
-        raise _UnusableError("it is not a regular file")
+        raise UnusableError("it is not a regular file")
     if len(data) > SIZE_LIMIT:
-        raise _UnusableError(f"it is larger than {SIZE_LIMIT} bytes")
+        raise UnusableError(f"it is larger than {SIZE_LIMIT} bytes")
     return data
 
 
@@ -58,14 +59,15 @@ def check_settings(data: bytes, path: str) -> Settings | tuple[Problem, ...]:
     """Check the bytes of a settings file; `path` names it in the problems."""
     root, problems = _compose(data, path)
     if root is None:
-        return tuple(problems)
+        return tuple(with_excerpts(problems, {path: data}))
     values, found = _values(root)
     problems += found
     for key in ("listen", "policies"):
         if not any(name.text == key for name, _ in root.pairs):
             problems.append(problem("settings-missing", f"`{key}` is missing", root.place))
     if problems:
-        return tuple(sorted(problems, key=lambda found: (found.place.line, found.place.column)))
+        ordered = sorted(problems, key=lambda found: (found.place.line, found.place.column))
+        return tuple(with_excerpts(ordered, {path: data}))
     host, port = values.pop("metrics", ("", 0))
     return replace(
         Settings(listen=values.pop("listen"), policies=values.pop("policies"), workers=_cores()),
@@ -102,8 +104,7 @@ def _values(root: nodes.Mapping) -> tuple[dict[str, Any], list[Problem]]:
     for name, node in root.pairs:
         reader = KEYS.get(name.text)
         if reader is None:
-            near = difflib.get_close_matches(name.text, KEYS, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
+            hint = did_you_mean(name.text, KEYS)
             problems.append(problem("settings-unknown-key", f"there is no setting `{name.text}`{hint}", name.place))
         elif name.text in seen:
             problems.append(problem("settings-duplicate-key", f"`{name.text}` stands twice", name.place))
@@ -112,7 +113,7 @@ def _values(root: nodes.Mapping) -> tuple[dict[str, Any], list[Problem]]:
         else:
             try:
                 values[name.text] = reader(node.text)
-            except _UnusableError as error:
+            except UnusableError as error:
                 problems.append(problem("settings-value", f"`{name.text}`: {error}", node.place))
         seen.add(name.text)
     return values, problems
@@ -126,16 +127,16 @@ def _listen(text: str) -> Listen:
     family, colon, rest = text.partition(":")
     if family in ("unix", "local") and colon:
         if not rest.startswith("/"):
-            raise _UnusableError(
+            raise UnusableError(
                 "the socket needs an absolute path as this machine sees it: Postfix's `unix:tidegate/x.sock` is "
                 "`unix:/var/spool/postfix/tidegate/x.sock` here"
             )
         if len(os.fsencode(rest)) > _PATH_LIMIT - _TEMPORARY:
-            raise _UnusableError(f"the path is too long for a socket (limit {_PATH_LIMIT - _TEMPORARY} bytes)")
+            raise UnusableError(f"the path is too long for a socket (limit {_PATH_LIMIT - _TEMPORARY} bytes)")
         return Listen(ListenKind.UNIX, path=os.path.normpath(rest))
     if family in ("inet", "inet6") and colon:
         return _inet(family, rest)
-    raise _UnusableError("write unix:/path/to/socket, inet:host:port (as Postfix) or inet:port@host (as libmilter)")
+    raise UnusableError("write unix:/path/to/socket, inet:host:port (as Postfix) or inet:port@host (as libmilter)")
 
 
 def _inet(family: str, rest: str) -> Listen:
@@ -145,22 +146,22 @@ def _inet(family: str, rest: str) -> Listen:
         host, _, port = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not _HOST.fullmatch(host):
-        raise _UnusableError("it needs a host: inet:127.0.0.1:8891 or inet:8891@127.0.0.1")
+        raise UnusableError("it needs a host: inet:127.0.0.1:8891 or inet:8891@127.0.0.1")
     kind = ListenKind.INET6 if family == "inet6" or ":" in host else ListenKind.INET
     return Listen(kind, host=host, port=_port(port))
 
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise _UnusableError(f"{text!r} is no port (1 to 65535)")
+        raise UnusableError(f"{text!r} is no port (1 to 65535)")
     return int(text)
 
 
 def _path(text: str) -> str:
     if not text.startswith("/"):
-        raise _UnusableError("it has to be an absolute path")
+        raise UnusableError("it has to be an absolute path")
     if "\0" in text:
-        raise _UnusableError("it holds a NUL byte")
+        raise UnusableError("it holds a NUL byte")
     return os.path.normpath(text)
 
 
@@ -171,7 +172,7 @@ def _log(text: str) -> str:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
-            raise _UnusableError(f"write {' or '.join(choices)}")
+            raise UnusableError(f"write {' or '.join(choices)}")
         return text
 
     return read
@@ -182,13 +183,13 @@ def _switch(text: str) -> bool:
         return True
     if text in ("false", "off", "no", "none"):
         return False
-    raise _UnusableError("write true or false")
+    raise UnusableError("write true or false")
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
-            raise _UnusableError(f"write a whole number from {low} to {high}")
+            raise UnusableError(f"write a whole number from {low} to {high}")
         return int(text)
 
     return read
@@ -198,10 +199,10 @@ def _duration(low: float, high: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|)", text)
         if not found:
-            raise _UnusableError("write a duration such as 8s, 500ms, 2m")
+            raise UnusableError("write a duration such as 8s, 500ms, 2m")
         seconds = float(found[1]) * _UNITS[found[2]]
         if not low <= seconds <= high:
-            raise _UnusableError(f"it has to be from {low:g}s to {high:g}s")
+            raise UnusableError(f"it has to be from {low:g}s to {high:g}s")
         return seconds
 
     return read
@@ -213,13 +214,13 @@ def _metrics(text: str) -> tuple[str, int]:
     host, colon, port = text.removeprefix("inet:").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not _HOST.fullmatch(host):
-        raise _UnusableError("write off, or an address such as 127.0.0.1:9127")
+        raise UnusableError("write off, or an address such as 127.0.0.1:9127")
     return host, _port(port)
 
 
 def _mode(text: str) -> int:
     if not re.fullmatch(r"(?:0|0o)?[0-7]{3}", text):
-        raise _UnusableError("write three octal digits such as 0660")
+        raise UnusableError("write three octal digits such as 0660")
     return int(text[-3:], 8)
 
 
@@ -227,7 +228,7 @@ def _account(text: str) -> str:
     try:
         pwd.getpwnam(text)
     except (KeyError, ValueError):
-        raise _UnusableError(f"there is no account {text!r} on this machine") from None
+        raise UnusableError(f"there is no account {text!r} on this machine") from None
     return text
 
 
@@ -235,19 +236,21 @@ def _group(text: str) -> str:
     try:
         grp.getgrnam(text)
     except (KeyError, ValueError):
-        raise _UnusableError(f"there is no group {text!r} on this machine") from None
+        raise UnusableError(f"there is no group {text!r} on this machine") from None
     return text
 
 
-def _realm(text: str) -> str:
+def realm(text: str) -> str:
+    """A default realm. Raises UnusableError."""
     if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
-        raise _UnusableError("write a domain such as example.com")
+        raise UnusableError("write a domain such as example.com")
     return text.lower()
 
 
-def _delimiter(text: str) -> str:
+def delimiter(text: str) -> str:
+    """A recipient delimiter, or none. Raises UnusableError."""
     if len(text) > 1 or text in ("@", ".", " "):
-        raise _UnusableError("write one character such as '+'")
+        raise UnusableError("write one character such as '+'")
     return text
 
 
@@ -266,7 +269,7 @@ KEYS: dict[str, Callable[[str], Any]] = {
     "group": _group,
     "socket_mode": _mode,
     "socket_group": _group,
-    "default_realm": _realm,
-    "recipient_delimiter": _delimiter,
+    "default_realm": realm,
+    "recipient_delimiter": delimiter,
     "poll": _duration(0.1, 3600.0),
 }

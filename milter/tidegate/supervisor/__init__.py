@@ -4,6 +4,7 @@ Promises: one thread, which never blocks on a child, a client or a disk of someb
 (dies, hangs, floods) costs that child only. Refuses: running libmilter, parsing policies, talking to Redis.
 
     boot      from a settings file to a locked daemon with an open socket
+    reading   the settings, in a confined child
     daemon    the loop: signals, children, control requests
     crew      the workers and the clerk: forked, watched, replaced, drained
     loads     the loader children: limits, deaths, what they found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import grp
-import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -16,20 +15,17 @@ from dataclasses import dataclass, replace
 import structlog
 
 from tidegate.alerts import problem
-from tidegate.channel import content
 from tidegate.control import UnreachableError, ask
 from tidegate.front import listener as front_listener
-from tidegate.loader.confine import Confined
-from tidegate.loader.report import problem_from, problem_json
 from tidegate.model import Place, Problem
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer, configure
-from tidegate.settings import ListenKind, Settings, from_json, load_settings, recall, state_of, to_json
-from tidegate.supervisor.places import Account, Lock, SocketPlace, make_state, remove_leftovers
+from tidegate.settings import ListenKind, Settings, recall
+from tidegate.supervisor.places import Account, Lock, SocketPlace, lock_holder, make_state, remove_leftovers
+from tidegate.supervisor.reading import read_settings
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
-READING = 10.0  # seconds that reading the settings may take
 _HANDOVER = 5.0  # seconds that an old daemon gets to let go of its lock
 
 _log = structlog.get_logger()
@@ -80,55 +76,6 @@ def boot(config: str, takeover: bool) -> Booted | Refusal:
     return _start(config, recorded.settings, takeover, (*problems, stale), last_good=True)
 
 
-def read_settings(config: str) -> tuple[Settings | tuple[Problem, ...], str]:
-    """Read the settings in a confined child: settings or problems, and the state directory they name."""
-    child = Confined("settings")
-    child.start(lambda own: read_in_child(own, config), lambda: None, READING)
-    result = settings_result(child, _wait(child), config)
-    child.close()
-    return result
-
-
-def settings_result(child: Confined, status: int, config: str) -> tuple[Settings | tuple[Problem, ...], str]:
-    """What a child left behind that ran read_in_child and ended with this wait status."""
-    death = child.ended(status)
-    if death:
-        died = problem("settings-died", f"reading the settings failed: {death.text}", Place(config, 0, 0))
-        return (died,), ""
-    values = json.loads(content(child.result))
-    if values["settings"]:
-        return from_json(values["settings"]), str(values["state"])
-    return tuple(problem_from(one) for one in values["problems"]), str(values["state"])
-
-
-def read_in_child(child: Confined, config: str) -> None:
-    """In the confined child: read and check, and leave the answer as JSON."""
-    result = load_settings(config)
-    settings = result if isinstance(result, Settings) else None
-    state = settings.state if settings else ""
-    if settings is None:
-        try:
-            with open(os.open(config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-                state = state_of(file.read(1 << 18) or b"", config)
-        except OSError:
-            state = ""  # `result` already says that the file can't be read
-    values = {
-        "settings": to_json(settings) if settings else "",
-        "state": state,
-        "problems": [] if isinstance(result, Settings) else [problem_json(one) for one in result],
-    }
-    os.pwrite(child.result, json.dumps(values).encode(), 0)
-
-
-def _wait(child: Confined) -> int:
-    while True:
-        pid, status = os.waitpid(child.pid, os.WNOHANG)
-        if pid:
-            return status
-        child.overdue(time.monotonic())
-        time.sleep(0.005)
-
-
 def _start(
     config: str, settings: Settings, takeover: bool, problems: tuple[Problem, ...], last_good: bool
 ) -> Booted | Refusal:
@@ -160,15 +107,6 @@ def _start(
         account.become()
     counters = Counters(2 * settings.workers)  # a worker that leaves and its successor count apart
     return Booted(config, settings, last_good, problems, counters, writer, listener, place, lock, account)
-
-
-def lock_holder(state: str) -> str:
-    """The process that a lock file names."""
-    try:
-        with open(os.path.join(state, "lock")) as file:
-            return file.read(32).strip() or "unknown"
-    except (OSError, ValueError):
-        return "unknown"
 
 
 def _ask_for_lock(state: str) -> bool:

@@ -14,9 +14,10 @@ from tidegate import alerts
 from tidegate.loader.confine import Confined
 from tidegate.model import Place, Problem, Severity
 from tidegate.observe.counters import ErrorKind
-from tidegate.supervisor.boot import READING, Booted, read_in_child, settings_result
+from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.picture import Picture
+from tidegate.supervisor.reading import READING, read_in_child, settings_result
 
 _LINES = 100  # alerts of one cycle that get a line of their own; `status` has them all
 _RECENT = 10.0  # seconds for which a line that a worker lost is trouble

@@ -60,6 +60,16 @@ class Loads:
     def busy(self) -> bool:
         return self._child is not None
 
+    @property
+    def pid(self) -> int:
+        """The child's; 0: none runs."""
+        return self._child.pid if self._child else 0
+
+    @property
+    def busy_with(self) -> str:
+        """What the child does, as it names it."""
+        return self._child.busy_with if self._child else ""
+
     def ask(self, confirmed: bool = False, digest: str = "") -> None:
         """Load now, or once more after the load that runs; not where that one has read the sources of this digest."""
         self._confirmed = self._confirmed or confirmed

@@ -101,6 +101,15 @@ class Lock:
         os.close(self._descriptor)
 
 
+def lock_holder(state: str) -> str:
+    """The process that a lock file names."""
+    try:
+        with open(os.path.join(state, "lock")) as file:
+            return file.read(32).strip() or "unknown"
+    except (OSError, ValueError):
+        return "unknown"
+
+
 def remove_leftovers(path: str) -> None:
     """Remove temporary sockets of daemons that were killed before they had put theirs into place."""
     for name in glob.glob(f"{glob.escape(path)}.*.new"):
