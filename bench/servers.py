@@ -159,7 +159,7 @@ def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
 def generation(state: Path) -> int:
     """The number of the generation that all workers have, -1 while nobody answers. Asks the daemon's own socket."""
     try:
-        status = ask(str(state), {"do": "status"})
+        status = ask(str(state), {"do": "status", "brief": True})
         return min(int(worker["generation"]) for worker in status["workers"])
     except (UnreachableError, ValueError, KeyError, TypeError):
         return -1

@@ -191,8 +191,10 @@ class Handover:
     _asked: dict[int, tuple[int, float]] = field(default_factory=dict)  # slot: generation, monotonic seconds
 
     def propose(self, offer: Offer) -> None:
+        """Hand out this one from now on; the first worker opens it while the supervisor draws its picture."""
         self.offer = offer
         self._asked.clear()
+        self.tick(time.monotonic())
 
     def tick(self, now: float) -> None:
         """Send it to the next worker, once the one before has answered or had its turn."""

@@ -362,7 +362,8 @@ class Supervisor:
             case "status":
                 loading = {"attempted": self._loads.attempted, "busy": self._loads.busy}
                 loading |= {"count": self._loads.count, "failed": self._loads.failed}
-                return self._picture.document(self._workers, self._clerk, self.stage.value, loading)
+                brief = bool(request.get("brief"))
+                return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
             case "reload":
                 self._loads.ask()
             case "confirm":

@@ -61,8 +61,10 @@ class Picture:
     def alerts_by_code(self) -> dict[str, int]:
         return dict(Counter(alert.code for alert in self.book.values()))
 
-    def document(self, workers: Crew, clerk: Crew, stage: str, loading: Mapping[str, Any]) -> str:
-        """The whole status as JSON."""
+    def document(
+        self, workers: Crew, clerk: Crew, stage: str, loading: Mapping[str, Any], *, brief: bool = False
+    ) -> str:
+        """The whole status as JSON. `brief`: without the long part, for who asks often."""
         now = time.time()
         short = {
             "version": tidegate.__version__,
@@ -102,7 +104,7 @@ class Picture:
                 "values": json.loads(to_json(self.settings)),
             },
         }
-        return f"{json.dumps(short)[:-1]}, {self._long[1:]}" if self._long else json.dumps(short)
+        return f"{json.dumps(short)[:-1]}, {self._long[1:]}" if self._long and not brief else json.dumps(short)
 
 
 def alert_json(alert: Alert) -> dict[str, Any]:
