@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from tidegate import image
@@ -21,6 +22,8 @@ from tidegate.model import EntryKey, EntryKind, Loaded, Place, Problem, Severity
 
 _FORMAT = 1
 _FEW = 10  # so many entries may vanish at once without a question
+_DAY = 86400.0  # seconds
+_PAST = 20  # states that are remembered, to know a revert by
 NAME = "accepted"
 
 
@@ -48,6 +51,9 @@ class Accepted:
     texts: Mapping[EntryKey, str] = field(default_factory=dict)
     homes: Mapping[EntryKey, str] = field(default_factory=dict)  # entry: file name
     files: Mapping[str, File] = field(default_factory=dict)
+    past: tuple[
+        tuple[str, float], ...
+    ] = ()  # what stood in all files together: its digest, and since when; newest last
 
 
 def read_accepted(state: str) -> tuple[Accepted, tuple[Problem, ...]]:
@@ -86,6 +92,7 @@ def _decode(data: bytes) -> Accepted:
         texts={key: str(text) for key, text, _ in keys},
         homes={key: str(home) for key, _, home in keys},
         files={str(name): File(bool(end), int(count)) for name, (end, count) in values["files"].items()},
+        past=tuple((str(digest), float(since)) for digest, since in values.get("past", ())),
     )
 
 
@@ -99,6 +106,7 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
                 [key.kind.value, key.id, text, accepted.homes.get(key, "")] for key, text in accepted.texts.items()
             ],
             "files": {name: [file.end_mark, file.entries] for name, file in accepted.files.items()},
+            "past": accepted.past,
         }
     ).encode("ascii", "backslashreplace")
     data = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
@@ -172,8 +180,33 @@ def has_end_mark(data: bytes) -> bool:
     return False
 
 
-def accept(loaded: Loaded, sources: tuple[Source, ...], before: Accepted) -> Accepted:
-    """The record after this load: the texts in force, and what each file now is (or was, where it can't be read)."""
+def digest_of(sources: tuple[Source, ...]) -> str:
+    """What stands in all policy files together; "" where one of them can't be read."""
+    if any(source.error for source in sources):
+        return ""
+    rows = "".join(f"{hashlib.sha256(source.data).hexdigest()} {source.name}\n" for source in sources)
+    return hashlib.sha256(rows.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def returned(digest: str, accepted: Accepted, now: float) -> bool:
+    """Is it what was last believed to be whole, or what was until less than a day ago? Then somebody took an edit back:
+    what that edit brought is gone, however much it was."""
+    if not digest or not accepted.past:
+        return False
+    ends = pairwise(accepted.past)
+    return accepted.past[-1][0] == digest or any(known == digest and now - end < _DAY for (known, _), (_, end) in ends)
+
+
+def accept(
+    loaded: Loaded, sources: tuple[Source, ...], before: Accepted, digest: str = "", now: float = 0.0
+) -> Accepted:
+    """The record after this load: the texts in force, and what each file now is (or was, where it can't be read).
+
+    `digest`: of the sources, where they are believed to be whole.
+    """
+    past = before.past
+    if digest and (not past or past[-1][0] != digest):
+        past = (*past, (digest, now))[-_PAST:]
     homes = {entry.key: entry.place.source for entry in loaded.entries}
     counts: dict[str, int] = {}
     for key in loaded.texts:
@@ -190,6 +223,7 @@ def accept(loaded: Loaded, sources: tuple[Source, ...], before: Accepted) -> Acc
         texts=dict(loaded.texts),
         homes={key: homes.get(key) or before.homes.get(key, "") for key in loaded.texts},
         files=files,
+        past=past,
     )
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from tests.builders import mutations
 from tests.builders.mutations import Mutation
-from tests.builders.siege import VICTIM, Siege
+from tests.builders.scenes import LISTS, RULES
+from tests.builders.siege import Siege
 
-GOOD = VICTIM.encode()
+GOOD = RULES.victim.encode()
 EACH = 14  # of each kind of damage of one spot
 
 
@@ -40,6 +41,19 @@ def test_damage_of_the_whole_file(siege: Siege, mutation: Mutation) -> None:
 def test_damage_of_one_spot(siege: Siege, mutation: Mutation) -> None:
     """The entry in which it stands pays, and nobody else."""
     assert [] == siege.endure(mutation)
+
+
+@pytest.fixture(scope="module")
+def besieged_lists() -> Iterator[Siege]:
+    """Another daemon: the lists are under attack, the rules that ask them are not."""
+    with Siege(LISTS) as one:
+        yield one
+
+
+@names(mutations.some_of_each(LISTS.victim.encode(), 5, seed=1210))
+def test_damage_of_lists(besieged_lists: Siege, mutation: Mutation) -> None:
+    """A list that is damaged stops no less than before; what it allowed may wait."""
+    assert [] == besieged_lists.endure(mutation)
 
 
 def a_socket(path: Path) -> None:
@@ -88,3 +102,13 @@ def test_the_directory_is_emptied_and_made_anew(siege: Siege) -> None:
     for name, data in kept.items():
         siege.daemon.policy(name, data)
     assert [] == [*found, *siege.restored()]
+
+
+def test_many_new_rules_are_taken_back(siege: Siege) -> None:
+    """Sixty valid rules that stop all mail, for a moment: the revert is no loss to be doubted, whatever its size."""
+    rules = "".join(
+        f'  - {{id: flood-{number}, when: always, do: {{reject: {{code: "550 5.7.1", text: "{{rule}}"}}}}}}\n'
+        for number in range(60)
+    )
+    assert [] == siege.endure(Mutation("a flood", f"version: 1\nrules:\n{rules}...\n".encode()))
+    assert [] == siege.endure(Mutation("a flood beside it", GOOD.replace(b"...\n", rules.encode() + b"...\n")))

@@ -16,7 +16,8 @@ from hypothesis import settings
 
 from tests.builders import mutations
 from tests.builders.mutations import Mutation
-from tests.builders.siege import VICTIM, Siege
+from tests.builders.scenes import LISTS, RULES, Scene
+from tests.builders.siege import Siege
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 20211210
@@ -28,14 +29,14 @@ def main() -> int:
     settings.register_profile("fuzz", max_examples=examples, deadline=None)
     settings.load_profile("fuzz")
     status = int(pytest.main(["-q", "tests/property", "-p", "no:cacheprovider"]))
-    return status or besiege(examples // 10)
+    return status or max(besiege(scene, examples // 20) for scene in (RULES, LISTS))
 
 
-def besiege(count: int) -> int:
+def besiege(scene: Scene, count: int) -> int:
     """One daemon under `count` damaged policies."""
     complaints: list[str] = []
-    with Siege() as siege:
-        for number, mutation in enumerate(damages(count)):
+    with Siege(scene) as siege:
+        for number, mutation in enumerate(damages(scene.victim.encode(), count)):
             found = siege.endure(mutation)
             complaints += found
             print("\n".join(found) if found else f"\r{number + 1} of {count}", end="\n" if found else "", flush=True)
@@ -43,17 +44,17 @@ def besiege(count: int) -> int:
     return 1 if complaints else 0
 
 
-def damages(count: int) -> Iterator[Mutation]:
+def damages(good: bytes, count: int) -> Iterator[Mutation]:
     """First each kind of damage of the whole file, then two or three spots at once; other policies in its place too."""
     made = 0
-    for mutation in (*mutations.whole_files(VICTIM.encode()), *others()):
+    for mutation in (*mutations.whole_files(good), *others()):
         made += 1
         if made <= count:
             yield mutation
     chance = random.Random(SEED)
     while made < count:
         made += 1
-        name, data = "", VICTIM.encode()
+        name, data = "", good
         for _ in range(chance.choice((1, 2, 2, 3))):
             if len(data) > 100:
                 one = chance.choice([*mutations.some_of_each(data, 1, chance.randrange(1 << 30))])

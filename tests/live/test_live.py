@@ -11,9 +11,11 @@ from tidegate.live import (
     Accepted,
     File,
     accept,
+    digest_of,
     guard,
     has_end_mark,
     read_accepted,
+    returned,
     vanished,
     write_accepted,
 )
@@ -129,3 +131,30 @@ def test_a_mass_of_missing_entries_is_not_believed(before: int, left: int, belie
     entries = tuple(Entry(key, EntryState.ACTIVE, Place("10.yaml", 1, 1)) for key in keys[:left])
     gone = vanished(Loaded(entries=entries), Accepted(dict.fromkeys(keys, "")))
     assert believed == (gone == ())
+
+
+@pytest.mark.parametrize(
+    ("digest", "now", "believed"),
+    [
+        ("old", 100.0, True),
+        ("old", 90_000.0, False),
+        ("now", 90_000.0, True),
+        ("never", 100.0, False),
+        ("", 100.0, False),
+    ],
+    ids=["a revert", "a backup of long ago", "as it is", "unknown", "unreadable"],
+)
+def test_a_revert_is_known_by_its_bytes(tmp_path: Path, digest: str, now: float, believed: bool) -> None:
+    """What stood there until less than a day ago may come back, and what came between may go; across restarts."""
+    first = accept(Loaded(), (), Accepted(), "old", 10.0)
+    write_accepted(str(tmp_path), accept(Loaded(), (), accept(Loaded(), (), first, "now", 50.0), "now", 60.0))
+    record, _ = read_accepted(str(tmp_path))
+    assert (("old", 10.0), ("now", 50.0)) == record.past
+    assert believed is returned(digest, record, now)
+
+
+def test_what_stands_there() -> None:
+    """Names and bytes count; of what can't be read nothing is known."""
+    one, two = Source("a.yaml", b"1"), Source("b.yaml", b"1")
+    assert 3 == len({digest_of((one,)), digest_of((two,)), digest_of((one, two))})
+    assert "" == digest_of((one, Source("b.yaml", error="gone")))

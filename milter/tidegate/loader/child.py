@@ -74,8 +74,11 @@ def work(child: Confined, request: Request) -> None:
     lists = _ListFiles(request.policies)
     kept = _without(sources, request.skip)
     policy = _load(child, request, kept, lists, accepted)
-    gone = () if request.confirmed else live.vanished(policy.loaded, accepted)
+    stands = live.digest_of(sources)
+    believed = request.confirmed or live.returned(stands, accepted, time.time())
+    gone = () if believed else live.vanished(policy.loaded, accepted)
     if gone:
+        stands = ""
         problems = (*problems, live.mass_vanish(gone, accepted))
         keep = Source(_GONE, error="more than half of all entries are gone at once")
         kept = (*kept, keep)
@@ -91,7 +94,11 @@ def work(child: Confined, request: Request) -> None:
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     digest = _prove(data, child)
     child.progress("the record of accepted entries")
-    problems = (*problems, *_record(request.state, loaded, sources, accepted), *_keep(request.state, policy, lists))
+    problems = (
+        *problems,
+        *_record(request.state, loaded, sources, accepted, stands),
+        *_keep(request.state, policy, lists),
+    )
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
         digest=digest,
@@ -191,9 +198,11 @@ def _write(descriptor: int, data: bytes) -> None:
         done += os.pwrite(descriptor, memoryview(data)[done:], done)
 
 
-def _record(state: str, loaded: Loaded, sources: tuple[Source, ...], before: live.Accepted) -> tuple[Problem, ...]:
+def _record(
+    state: str, loaded: Loaded, sources: tuple[Source, ...], before: live.Accepted, digest: str
+) -> tuple[Problem, ...]:
     try:
-        live.write_accepted(state, live.accept(loaded, sources, before))
+        live.write_accepted(state, live.accept(loaded, sources, before, digest, time.time()))
     except OSError as error:
         text = f"the record of accepted entries can't be written: {error.strerror}"
         return (problem("record-unwritable", text, Place(state, 0, 0)),)
