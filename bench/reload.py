@@ -6,10 +6,8 @@ much later the slowest message of the second one was.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -35,9 +33,7 @@ class Reload:
 
 
 def _burst(spec: str) -> float:
-    command = [str(servers.BUILD / "miltload"), spec, "2", str(_MESSAGES), "20", "20", "4096"]
-    figures = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
-    return float(figures["max_ms"])
+    return servers.burst(spec, 2, _MESSAGES, 20, 20, 4096)["max_ms"]
 
 
 def measure(server: servers.Server, policies: Path, state: Path) -> Reload:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -49,9 +49,7 @@ class Row:
 def load(server: servers.Server, connections: int, per_connection: int, messages: int) -> dict[str, float]:
     """One burst; returns what the client printed, and the server's CPU seconds as `cpu`."""
     before = server.cpu()
-    command = [servers.BUILD / "miltload", server.spec, connections, messages, per_connection, HEADERS, BODY]
-    out = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False).stdout
-    figures: dict[str, float] = json.loads(out)
+    figures = servers.burst(server.spec, connections, messages, per_connection, HEADERS, BODY)
     figures["cpu"] = server.cpu() - before
     return figures
 
@@ -76,6 +74,22 @@ def cell(running: list[servers.Server], shape: tuple[int, int], messages: int, r
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """One server's processes together, after the load: how many, and bytes of RSS and PSS."""
+
+    server: str
+    processes: int
+    rss: int
+    pss: int
+
+
+def footprint(server: servers.Server) -> Footprint:
+    """What it holds now. RSS counts what processes share once for each of them, PSS once."""
+    rows = server.memory()
+    return Footprint(server.name, len(rows), sum(row.rss for row in rows), sum(row.pss for row in rows))
+
+
 def progress(text: str) -> None:
     """One line on a terminal's standard error, overwritten; nothing elsewhere."""
     if sys.stderr.isatty():
@@ -97,6 +111,14 @@ def table(rows: list[Row]) -> None:
             )
         if here:
             print()
+
+
+def memory_table(sizes: list[Footprint]) -> None:
+    """Print what each server holds."""
+    print(f"{'server':24}{'processes':>11}{'RSS MB':>12}{'PSS MB':>12}")
+    for size in sizes:
+        print(f"{size.server:24}{size.processes:11d}{size.rss / 1e6:12.1f}{size.pss / 1e6:12.1f}")
+    print()
 
 
 def targets(rows: list[Row], memory: float, reloaded: reload.Reload) -> list[tuple[str, float, float]]:
@@ -124,12 +146,32 @@ def added_worker(folder: Path, policies: Path) -> float:
     """Bytes of PSS that a third worker adds, with 10,000 rules and a list of 100,000 entries."""
     totals = []
     for workers in (2, 3):
-        server = servers.tidegate(folder, f"memory {workers}", policies, workers)
-        load(server, 4, 5, 400)
-        time.sleep(1)
-        totals.append(sum(row.pss for row in server.memory()))
-        server.stop()
+        with ExitStack() as stack:
+            server = servers.tidegate(folder, f"memory {workers}", policies, workers)
+            stack.callback(server.stop)
+            load(server, 4, 5, 400)
+            time.sleep(1)
+            totals.append(footprint(server).pss)
     return float(totals[1] - totals[0])
+
+
+def start(folder: Path, stack: ExitStack) -> Iterator[servers.Server]:
+    """One server after the other; `stack` stops each, also where a later one does not start."""
+
+    def kept(server: servers.Server) -> servers.Server:
+        stack.callback(server.stop)
+        return server
+
+    progress("starting")
+    yield kept(servers.c_noop(folder))
+    yield kept(servers.pymilter_noop(folder))
+    for count in RULES:
+        policies = folder / f"policies-{count}"
+        policy.write(policies, count, policy.LIST_ENTRIES if count == RULES[-1] else 100)
+        yield kept(servers.tidegate(folder, f"tidegate {count}", policies, 2))
+    other = servers.rspamd(folder)
+    if other is not None:
+        yield kept(other)
 
 
 def main() -> int:
@@ -139,26 +181,28 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=servers.ROOT / "bench" / "results.json")
     parser.add_argument("--no-postfix", action="store_true", help="leave out the run through a private Postfix")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # through the `with`, as for ^C
     messages, repeats = (1000, 1) if options.quick else (4000, 3)
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)  # Postfix and rspamd look into it as their own users
-        running = [servers.c_noop(folder), servers.pymilter_noop(folder)]
-        for count in RULES:
-            policy.write(folder / f"policies-{count}", count, policy.LIST_ENTRIES if count == RULES[-1] else 100)
-            running.append(servers.tidegate(folder, f"tidegate {count}", folder / f"policies-{count}", 2))
-        other = servers.rspamd(folder)
-        if other is not None:
-            running.append(other)
+        running = list(start(folder, stack))
+        by_name = {server.name: server for server in running}
         for server in running:
-            stack.callback(server.stop)
             load(server, 4, 5, 200)  # warm-up
         rows = [row for shape in CELLS for row in cell(running, shape, messages, repeats)]
-        reloaded = reload.measure(running[4], folder / "policies-10000", folder / "state-tidegate-10000")
+        sizes = [footprint(server) for server in running]
+        progress("reload")
+        big = by_name["tidegate 10000"]
+        reloaded = reload.measure(big, folder / "policies-10000", folder / "state-tidegate-10000")
+        progress("an added worker")
         memory = added_worker(folder, folder / "policies-10000")
-        through = [] if options.no_postfix else postfix.measure(running[3], messages=200 if options.quick else 1000)
+        progress("through Postfix")
+        mail = 200 if options.quick else 1000
+        through = [] if options.no_postfix else postfix.measure(by_name["tidegate 1000"], mail)
     progress("")
     table(rows)
+    memory_table(sizes)
     for line in through:
         print(line.text())
     missed = 0
@@ -166,12 +210,13 @@ def main() -> int:
         verdict = "ok" if measured <= most else "MISSED"
         missed += measured > most
         print(f"{verdict:8}{what:58}{measured:9.3f}   (at most {most})")
-    if other is None:
-        print("rspamd is not installed: apt-get install rspamd adds its rows")
+    if "rspamd" not in by_name:
+        print("without rspamd, which is not installed: apt-get install rspamd adds its rows")
     options.json.write_text(
         json.dumps(
             {
                 "rows": [asdict(row) for row in rows],
+                "memory": [asdict(size) for size in sizes],
                 "postfix": [asdict(line) for line in through],
                 "added_worker_pss": memory,
                 "reload": asdict(reloaded),

@@ -227,8 +227,9 @@ def test_what_is_missing_is_confirmed_in_one_command(site: Site) -> None:
     assert [250, 550] == [code(site, subject) for subject in ("emptied", "steady")]
 
 
-def test_reload_waits_until_it_is_in_force(site: Site) -> None:
+def test_reload_waits_until_it_is_in_force(open_site: OpenSite) -> None:
     """`tidegate reload` comes back when the edit counts, and exits 1 where an alert stands."""
+    site = open_site({"10-site.yaml": SITE}, poll="1h")  # or a look of the daemon's own may take the edit first
     daemon = site.daemon
     (clerk,) = daemon.status()["clerk"]
     os.kill(clerk, signal.SIGSTOP)  # otherwise it might see the edit before the command asks
