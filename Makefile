@@ -20,6 +20,12 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 # The packages in milter/ and the tests, and nothing of the caller's environment.
 RUN := env -u PYTHONHOME PYTHONPATH=milter:. PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
+# In somebody else's checkout (`sudo make test`) no caches are left that the owner's next `make check` could not write.
+ifneq ($(shell [ -O Makefile ] && echo own),own)
+export MYPY_CACHE_DIR := /dev/null
+export RUFF_NO_CACHE := true
+export PYTEST_ADDOPTS := -p no:cacheprovider
+endif
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -38,6 +44,7 @@ $(STAMP): tests/setup/requirements-dev.txt
 	    echo 'pip could not install $<: the tests run with Debian'\''s pytest, ruff and mypy are left out' >&2; \
 	    sh tests/setup/install.sh offline; \
 	fi
+	@[ -O Makefile ] || chown -R --reference=Makefile $(VENV)
 
 test: packages $(STAMP)
 	@if [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/mypy ]; then $(MAKE) --no-print-directory check; \
