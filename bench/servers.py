@@ -23,6 +23,7 @@ from tidegate.control import UnreachableError, ask
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "bench" / "build"
+_TOP_DOMAINS = ("/usr/share/publicsuffix/effective_tld_names.dat", "/usr/share/rspamd/effective_tld_names.dat")
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -107,7 +108,7 @@ def _ready(spec: str, process: subprocess.Popen[bytes], seconds: float) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError(f"{spec} does not answer (exit status {process.poll()})")
+    raise RuntimeError(f"no answer at {spec} (exit status {process.poll()})")
 
 
 def launch(name: str, spec: str, command: Sequence[str | Path], seconds: float = 30) -> Server:
@@ -119,10 +120,11 @@ def launch(name: str, spec: str, command: Sequence[str | Path], seconds: float =
     )
     try:
         _ready(spec, process, seconds)
-    except RuntimeError:
+    except RuntimeError as error:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        raise
+            process.wait()
+        raise RuntimeError(f"{name} does not start: {error}; {log.name} says why") from None
     return Server(name, spec, process)
 
 
@@ -178,7 +180,10 @@ def generation(state: Path) -> int:
 
 
 def rspamd(folder: Path) -> Server | None:
-    """Debian's rspamd with two multimap rules and nothing else, two workers; None where it isn't installed."""
+    """Debian's rspamd with two multimap rules and nothing else, two workers; None where it isn't installed.
+
+    Raises RuntimeError where it is installed and does not start.
+    """
     program = shutil.which("rspamd", path="/usr/bin:/usr/sbin")
     if program is None:
         return None
@@ -189,10 +194,11 @@ def rspamd(folder: Path) -> Server | None:
     (base / "subject.map").write_text("/codeword[0-9]+/i\n")
     # Instead of rules/rspamd.lua, which would register some hundred rules beside the two.
     (base / "rspamd.lua").write_text('require "global_functions"()\nconfig["regexp"] = {}\nrspamd_maps = {}\n')
+    domains = next((path for path in _TOP_DOMAINS if Path(path).exists()), "")
     port = free_port()
     (base / "rspamd.conf").write_text(
         f"""options {{ pidfile = "{base}/pid"; filters = ""; dns {{ nameserver = ["127.0.0.1"]; }} tempdir = "{base}";
-  cache_file = "{base}/cache"; hs_cache_dir = "{base}"; url_tld = "/usr/share/rspamd/effective_tld_names.dat"; }}
+  cache_file = "{base}/cache"; hs_cache_dir = "{base}"; url_tld = "{domains}"; }}
 logging {{ type = "console"; level = "warning"; }}
 worker "normal" {{ enabled = false; }}
 worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{port}"; milter = yes; count = 2; timeout = 60s;
