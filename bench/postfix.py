@@ -1,4 +1,4 @@
-"""End to end: the same mail through a private Postfix with and without Tidegate, to a transport that discards it.
+"""End to end: the same mail through a private Postfix without and with a filter, to a transport that discards it.
 
 Postfix's own CPU is most of it, so the figure to look at is what the filter adds.
 """
@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import servers
@@ -31,24 +32,25 @@ class Through:
         """One line for a person."""
         rate = self.messages / self.seconds
         added = self.filter_cpu / self.messages * 1000
-        return f"through Postfix, {self.name:12}{rate:9.0f} msg/s{added:9.3f} CPU s/1000 in the filter"
+        return f"through Postfix, {self.name:16}{rate:9.0f} msg/s{added:9.3f} CPU s/1000 in the filter"
 
 
-def measure(server: servers.Server, messages: int) -> list[Through]:
-    """Without a filter and with `server`, in turns; medians. The first turn, which warms up the disk, is not told."""
-    services = {"without": Service([], submission=False), "with": Service([server.spec], submission=False)}
-    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in services}
+def measure(filters: Sequence[servers.Server], messages: int) -> list[Through]:
+    """Without a filter and with each of `filters`, in turns; medians. The first turn only warms up the disk."""
+    services: list[tuple[servers.Server | None, Service]] = [(None, Service([], submission=False))]
+    services += [(server, Service([server.spec], submission=False)) for server in filters]
+    turns: list[list[tuple[float, float]]] = [[] for _ in services]
     settings = {"default_transport": "discard", "relay_transport": "discard"}
-    with Postfix(9, list(services.values()), settings=settings) as mail:
+    with Postfix(9, [service for _, service in services], settings=settings) as mail:
         for _ in range(_TURNS + 1):
-            for name, service in services.items():
-                before, start = server.cpu(), time.monotonic()
+            for (server, service), measured in zip(services, turns, strict=True):
+                before, start = server.cpu() if server else 0.0, time.monotonic()
                 _send(mail, service.port, messages)
-                turns[name].append((time.monotonic() - start, server.cpu() - before))
+                measured.append((time.monotonic() - start, server.cpu() - before if server else 0.0))
                 until(lambda: not mail.queue(), "the queue is empty", 120.0)  # or its rest burdens the next turn
     return [
-        Through(name, messages, *(statistics.median(column) for column in zip(*measured[1:], strict=True)))
-        for name, measured in turns.items()
+        Through(server.name if server else "no filter", messages, *map(statistics.median, zip(*told[1:], strict=True)))
+        for (server, _), told in zip(services, turns, strict=True)
     ]
 
 

@@ -141,7 +141,9 @@ def burst(spec: str, *numbers: int) -> dict[str, float]:
 def c_noop(folder: Path) -> Server:
     """The C filter that answers every event."""
     spec = f"unix:{folder}/noop.sock"
-    return launch("C no-op", spec, [BUILD / "noop", spec])
+    server = launch("C no-op", spec, [BUILD / "noop", spec])
+    (folder / "noop.sock").chmod(0o666)  # Postfix's smtpd is another user
+    return server
 
 
 def pymilter_noop(folder: Path) -> Server:
