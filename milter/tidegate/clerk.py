@@ -31,6 +31,7 @@ from tidegate.settings import Settings
 
 _REMIND = 60.0  # seconds after which an unheeded announcement is repeated; doubles, for a load that keeps failing
 _LONGEST = 3600.0
+_SCRAPE = 5.0  # seconds that one scraper gets in all
 
 _log = structlog.get_logger()
 
@@ -117,7 +118,7 @@ class Clerk:
 
 
 class _Metrics(socketserver.TCPServer):
-    """One scrape at a time is enough; a scraper that stalls loses its turn after five seconds."""
+    """One scrape at a time is enough; a scraper that stalls loses its turn."""
 
     allow_reuse_address = True
 
@@ -133,8 +134,24 @@ class _Metrics(socketserver.TCPServer):
 
 
 class _Scrape(BaseHTTPRequestHandler):
-    timeout = 5
     server: _Metrics
+
+    def setup(self) -> None:
+        super().setup()
+        # A timeout of the socket would begin anew with each byte of a scraper that drips.
+        self._alarm = threading.Timer(_SCRAPE, self._cut)
+        self._alarm.daemon = True
+        self._alarm.start()
+
+    def finish(self) -> None:
+        self._alarm.cancel()
+        super().finish()
+
+    def _cut(self) -> None:
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it left by itself
 
     def do_GET(self) -> None:
         if self.path.split("?")[0] not in ("/metrics", "/"):

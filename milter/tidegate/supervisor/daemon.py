@@ -178,7 +178,7 @@ class Supervisor:
         self._conditions.tick(now)
         if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
             self._pulsed = now
-            self._generations.pulse(self._workers)
+            self._generations.pulse()
         if self.stage is Stage.STARTING:
             self._tick_starting(now)
         elif self.stage in (Stage.SERVING, Stage.RETIRING):

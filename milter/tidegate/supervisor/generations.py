@@ -110,8 +110,8 @@ class Generations:
         os.close(descriptor)
 
     def gauges(self) -> Gauges:
-        """The slow part of the metrics; the quick part goes to the clerk with `pulse`."""
-        picture = self.picture
+        """What the counters don't hold. A new clerk needs all of it at once: no total may go back, not for a second."""
+        picture, crew = self.picture, self.handover.crew
         states = picture.states()
         return Gauges(
             version=tidegate.__version__,
@@ -122,23 +122,19 @@ class Generations:
             problems=len(picture.problems),
             alerts=picture.alerts_by_code(),
             entries={state.value: states.get(state.value, 0) for state in EntryState},
+            workers=len(crew.alive),
+            workers_current=sum(child.generation == picture.number for child in crew.alive),
+            sessions=sum(child.sessions for child in crew.alive),
+            restarts=crew.restarts,
             loads=self.loads,
             loads_failed=self.loads_failed,
             settings_last_good=picture.settings_last_good,
             columns=self.columns.columns,
         )
 
-    def pulse(self, workers: Crew) -> None:
+    def pulse(self) -> None:
         """Once a second: what changes without a load. No columns: they are the long part."""
-        gauges = replace(
-            self.gauges(),
-            columns={},
-            workers=len(workers.alive),
-            workers_current=sum(child.generation == self.picture.number for child in workers.alive),
-            sessions=sum(child.sessions for child in workers.alive),
-            restarts=workers.restarts,
-        )
-        self.clerk.send("pulse", gauges=asdict(gauges))
+        self.clerk.send("pulse", gauges=asdict(replace(self.gauges(), columns={})))
 
     def headline(self) -> str:
         """One line for systemd's status."""
