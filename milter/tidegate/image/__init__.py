@@ -6,6 +6,7 @@ lists       sorted keyed hashes
 databases   patterns that are asked together
 traits      what is computed from all rules once
 build       from what was loaded to the image
+earlier     what an image lends to the next one
 generation  the image in use: model.PolicySet
 memory      sealed memory files
 
@@ -16,8 +17,20 @@ Refuses: knowing YAML, marks and problems (the loader's report has them).
 from __future__ import annotations
 
 from tidegate.image.build import build
+from tidegate.image.earlier import Earlier, earlier
 from tidegate.image.generation import Generation
 from tidegate.image.layout import BadImage, Buffer, Summary, summary
 from tidegate.image.memory import map_fd, sealed_memfd
 
-__all__ = ["BadImage", "Buffer", "Generation", "Summary", "build", "map_fd", "sealed_memfd", "summary"]
+__all__ = [
+    "BadImage",
+    "Buffer",
+    "Earlier",
+    "Generation",
+    "Summary",
+    "build",
+    "earlier",
+    "map_fd",
+    "sealed_memfd",
+    "summary",
+]

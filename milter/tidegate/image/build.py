@@ -12,6 +12,7 @@ from array import array
 from tidegate.engine.index import build_index
 from tidegate.image.codec import CONVENTIONS, RULE, dump
 from tidegate.image.databases import Literal, Shelf
+from tidegate.image.earlier import Earlier
 from tidegate.image.layout import Contents, Sections, Span, assemble
 from tidegate.image.lists import FEW_GLOBS, write_list
 from tidegate.image.traits import (
@@ -27,19 +28,23 @@ from tidegate.image.traits import (
 )
 from tidegate.model import Index, ListKind, Loaded
 
+NOTHING = Earlier()
 _WILD = re.compile(r"[*?]")
 
 
-def build(loaded: Loaded, number: int) -> bytes:
-    """The image of generation `number`. Raises tidegate.patterns.PatternError for a pattern that was not checked."""
+def build(loaded: Loaded, number: int, before: Earlier = NOTHING) -> bytes:
+    """The image of generation `number`. Raises tidegate.patterns.PatternError for a pattern that was not checked.
+
+    `before`: what did not change since then is taken from there.
+    """
     policy = Sections()
     conventions = policy.add(dump(CONVENTIONS, loaded.conventions))
     rules, rule_ends = _packed(policy, [dump(RULE, rule) for rule in loaded.rules])
-    shelf = Shelf()
+    shelf = Shelf(before.groups)
     lists: list[Span] = []
     list_trees: list[ListTree] = []
     for data in loaded.lists:
-        span, special = write_list(data, policy)
+        span, special = write_list(data, policy, before.lists)
         lists.append(span)
         tree = _list_tree(data.name, data.kind, special, shelf)
         if tree is not None:
@@ -53,8 +58,9 @@ def build(loaded: Loaded, number: int) -> bytes:
     trees = derived.add(dump(TREES, Trees(_field_trees(index, shelf), tuple(list_trees))))
     singles = tuple(derived.add(piece) for piece in write_singles(shelf.singles))
     databases, database_ends = _packed(derived, shelf.parts)
+    keys = derived.add(b"".join(shelf.keys))
     contents = Contents(
-        conventions, rules, rule_ends, tuple(lists), traits, pieces, trees, singles, databases, database_ends
+        conventions, rules, rule_ends, tuple(lists), traits, pieces, trees, singles, databases, database_ends, keys
     )
     return assemble(number, contents, policy.data(), derived.data())
 

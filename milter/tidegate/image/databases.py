@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 from tidegate import patterns
@@ -33,16 +35,31 @@ Levels = tuple[tuple[int, ...], ...]
 _TOKEN = re.compile(r"\\.|\.[*+]|.", re.DOTALL)
 
 
-class Shelf:
-    """The databases of an image under construction."""
+KEY_SIZE: Final = 32
+"""Bytes of a database's key."""
 
-    def __init__(self) -> None:
+
+def key_of(sources: Sequence[str], folded: bool) -> bytes:
+    """What a database is made of, as a hash."""
+    found = sha256(b"folded" if folded else b"")
+    for source in sources:
+        found.update(b"\0" + patterns.encode(source))  # no pattern holds a NUL (Database.compile)
+    return found.digest()
+
+
+class Shelf:
+    """The databases of an image under construction. `made`: those that an earlier image holds, by key."""
+
+    def __init__(self, made: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
         self.parts: list[bytes] = []
+        self.keys: list[bytes] = []
+        self._made = made
         self._spent = self._longest = 0.0  # seconds that groups took: all, and the slowest
         self._singles: dict[str, int] = {}
 
-    def _add(self, data: bytes) -> int:
+    def _add(self, data: bytes, key: bytes) -> int:
         self.parts.append(data)
+        self.keys.append(key)
         return len(self.parts) - 1
 
     @property
@@ -54,7 +71,7 @@ class Shelf:
         """The database of one pattern of a `matches` test or a regex list. Raises PatternError: it was not checked."""
         number = self._singles.get(source)
         if number is None:
-            number = self._singles[source] = self._add(patterns.compiled(source))
+            number = self._singles[source] = self._add(patterns.compiled(source), key_of((source,), False))
         return number
 
     def patterns(self, sources: Sequence[str]) -> Levels:
@@ -83,13 +100,17 @@ class Shelf:
     def _group(self, sources: Sequence[str], folded: bool) -> int:
         if len(sources) == 1 and not folded:
             return self.single(sources[0])
+        key = key_of(sources, folded)
+        made = self._made.get(key)
+        if made is not None:
+            return self._add(made, key)
         # A group takes as long as its parts together, and the next of a level as long as the one before.
         expected = self._longest if len(sources) <= FAN else self._spent
         if self._spent + expected > SECONDS:
             return NONE
         began = time.monotonic()
         try:
-            return self._add(Database.compile(sources, folded).serialise())
+            return self._add(Database.compile(sources, folded).serialise(), key)
         except PatternError:
             return NONE
         finally:

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 from tidegate.image.codec import WHOLE, Codec, MalformedError, dump, load, many, record
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _MAGIC: Final = b"TIDEGATE"
 _ORDER: Final = 0x0102  # reads as 0x0201 where bytes stand the other way round
 _HEADER: Final = struct.Struct("=8sHHIQQQ32s32s")
@@ -58,11 +58,12 @@ class Contents:
     singles: tuple[Span, ...]  # patterns and their databases
     databases: Span  # one serialised pattern database after the other
     database_ends: Span
+    database_keys: Span  # what each was made of (databases.key_of)
 
 
 SPAN: Final[Codec] = record(Span, WHOLE, WHOLE)
 _CONTENTS: Final[Codec] = record(
-    Contents, SPAN, SPAN, SPAN, many(SPAN), SPAN, many(SPAN), SPAN, many(SPAN), SPAN, SPAN
+    Contents, SPAN, SPAN, SPAN, many(SPAN), SPAN, many(SPAN), SPAN, many(SPAN), SPAN, SPAN, SPAN
 )  # fmt: skip
 
 
@@ -72,9 +73,9 @@ class Sections:
     def __init__(self, start: int = 0) -> None:
         self._start = start
         self._size = 0
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | memoryview] = []
 
-    def add(self, data: bytes) -> Span:
+    def add(self, data: bytes | memoryview) -> Span:
         """Append a section."""
         span = Span(self._start + self._size, len(data))
         padding = bytes(-len(data) % 8)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Final
 
 from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, shapes_of
@@ -104,18 +105,28 @@ def special_items(data: MemberListData) -> list[ListItem]:
     return []
 
 
-def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[str, ...]]:
-    """Put a list into the image: where its header stands, and the keys of its special items in their order."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A list's items as they lie in an image, which follows from its kind and its salt. ListHeader names the parts."""
+
+    shapes: tuple[int, ...]
+    special: tuple[int, ...]
+    hashes: bytes | memoryview
+    ends: bytes | memoryview
+    texts: bytes | memoryview
+
+
+def write_list(
+    data: MemberListData, sections: Sections, before: Mapping[tuple[ListKind, str], Body] = MappingProxyType({})
+) -> tuple[Span, tuple[str, ...]]:
+    """Put a list into the image: where its header stands, and the keys of its special items in their order.
+
+    `before`: lists of an earlier image, by kind and salt. The salt says what the items are, so their body is the same.
+    """
     records = {_write_item(item): item for item in data.items}
     written = sorted(records)
     salt = blake2b(b"\0".join(written), digest_size=16, person=b"list").digest()
-    salted = _salted(salt)
-    hashes = [_hash(records[one].key, salted) for one in written]
-    order = sorted(range(len(hashes)), key=hashes.__getitem__)  # stable: equal hashes stay in the order of their texts
-    written = [written[at] for at in order]
-    special = set(special_items(data))
-    found = [(at, records[one].key) for at, one in enumerate(written) if records[one] in special] if special else []
-    ends = array("Q", accumulate(map(len, written), initial=0))
+    body = before.get((data.kind, salt.hex())) or _body(data, records, written, salt)
     header = ListHeader(
         data.name,
         data.kind,
@@ -124,13 +135,30 @@ def write_list(data: MemberListData, sections: Sections) -> tuple[Span, tuple[st
         data.state is EntryState.STALE,
         data.doubted,
         salt.hex(),
-        shapes_of(data.kind, [item.key for item in data.items]),
-        tuple(index for index, _ in found),
-        sections.add(array("Q", [hashes[at] for at in order]).tobytes()),
-        sections.add(ends.tobytes()),
-        sections.add(b"".join(written)),
+        body.shapes,
+        body.special,
+        sections.add(body.hashes),
+        sections.add(body.ends),
+        sections.add(body.texts),
     )
-    return sections.add(dump(LIST_HEADER, header)), tuple(key for _, key in found)
+    ends = memoryview(body.ends).cast("Q")
+    special = tuple(_read_item(bytes(body.texts[ends[at] : ends[at + 1]])).key for at in body.special)
+    return sections.add(dump(LIST_HEADER, header)), special
+
+
+def _body(data: MemberListData, records: Mapping[bytes, ListItem], written: list[bytes], salt: bytes) -> Body:
+    salted = _salted(salt)
+    hashes = [_hash(records[one].key, salted) for one in written]
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)  # stable: equal hashes stay in the order of their texts
+    written = [written[at] for at in order]
+    special = set(special_items(data))
+    return Body(
+        shapes_of(data.kind, [item.key for item in data.items]),
+        tuple(at for at, one in enumerate(written) if records[one] in special) if special else (),
+        array("Q", [hashes[at] for at in order]).tobytes(),
+        array("Q", accumulate(map(len, written), initial=0)).tobytes(),
+        b"".join(written),
+    )
 
 
 class Members:

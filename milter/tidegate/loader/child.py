@@ -38,6 +38,7 @@ class Request:
     skip: frozenset[str] = frozenset()  # progress names that killed a child
     problems: tuple[Problem, ...] = ()  # one for each of those
     confirmed: bool = False  # a person said that what is missing is meant to be gone
+    before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
 
 
 class _ListFiles:
@@ -72,6 +73,7 @@ def work(child: Confined, request: Request) -> None:
         text = f"there is no policy file in {request.policies}: all mail is accepted"
         problems = (*problems, problem("no-policy", text, Place(".", 0, 0)))
     lists = _ListFiles(request.policies)
+    before = _earlier(request.before)
     kept = _without(sources, request.skip)
     policy = _load(child, request, kept, lists, accepted)
     stands = live.digest_of(sources)
@@ -84,13 +86,13 @@ def work(child: Confined, request: Request) -> None:
         kept = (*kept, keep)
         policy = _load(child, request, kept, lists, accepted)
     child.progress("the image")
-    data = image.build(policy.loaded, request.number)
+    data = image.build(policy.loaded, request.number, before)
     proven = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
     if proven.skip:
         problems = (*problems, *proven.problems)
         policy = _load(child, request, kept, lists, accepted, proven.skip)
         child.progress("the image")
-        data = image.build(policy.loaded, request.number)
+        data = image.build(policy.loaded, request.number, before)
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     digest = _prove(data, child)
     child.progress("the record of accepted entries")
@@ -111,6 +113,16 @@ def work(child: Confined, request: Request) -> None:
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _earlier(descriptor: int) -> image.Earlier:
+    """What the image in force lends. Without it, or with one that can't be read, everything is made anew."""
+    if descriptor < 0:
+        return image.Earlier()
+    try:
+        return image.earlier(mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+    except (image.BadImage, OSError, ValueError):
+        return image.Earlier()
 
 
 def _at_home(entries: tuple[Entry, ...], accepted: live.Accepted) -> Iterator[Entry]:

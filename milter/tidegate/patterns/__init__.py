@@ -14,6 +14,6 @@ install, and nothing else of the daemon needs it.
 
 from __future__ import annotations
 
-from tidegate.patterns.engine import MAX_PATTERN, Database, PatternError, available, check, compiled, encode
+from tidegate.patterns.engine import MAX_PATTERN, Database, PatternError, available, check, compiled, encode, remember
 
-__all__ = ["MAX_PATTERN", "Database", "PatternError", "available", "check", "compiled", "encode"]
+__all__ = ["MAX_PATTERN", "Database", "PatternError", "available", "check", "compiled", "encode", "remember"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
 from functools import cache, lru_cache
 from typing import Final
@@ -171,7 +171,15 @@ def compiled(source: str) -> bytes:
         raise PatternError(f"the pattern has {len(source)} characters; at most {MAX_PATTERN} are allowed")
     if cost(source) >= LIMIT:
         raise PatternError("it repeats . or a Unicode class too often; make the numbers in its {m,n} smaller")
-    return Database.compile((source,), folded=False).serialise()
+    return _REMEMBERED.get(source) or Database.compile((source,), folded=False).serialise()
+
+
+_REMEMBERED: dict[str, bytes] = {}
+
+
+def remember(made: Mapping[str, bytes]) -> None:
+    """What `compiled` said of these patterns before, to this process or to another one with the same engine."""
+    _REMEMBERED.update(made)
 
 
 def _as_hex(found: re.Match[str]) -> str:

@@ -349,7 +349,8 @@ class Supervisor:
     def _request(self) -> Request:
         settings = self._booted.settings
         conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
-        return Request(settings.policies, settings.state, conventions, self._picture.number + 1)
+        before = self._handover.offer.image if self._handover.offer else -1
+        return Request(settings.policies, settings.state, conventions, self._picture.number + 1, before=before)
 
     def _loaded(self, outcome: Outcome) -> None:
         problems: tuple[Problem, ...] = self._generations.arrived(outcome)
