@@ -185,7 +185,7 @@ def _names_a_place(place: str) -> bool:
 def _ids(data: bytes) -> set[str] | None:
     """All names in the file, by another YAML reader than Tidegate's; None where that can't read it."""
     try:
-        root = yaml.load(data, Loader=yaml.SafeLoader)  # the one in Python
+        root = yaml.load(data, Loader=yaml.BaseLoader)  # the one in Python, for which all scalars are texts
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError):
         return None
     if not isinstance(root, dict):
