@@ -122,7 +122,7 @@ def test_hundreds_of_globs_are_asked_together() -> None:
     ]
 
 
-_KEY = st.text(alphabet="ab.@*?", min_size=1, max_size=6)
+_KEY = st.text(alphabet="ab.@*?", min_size=1, max_size=6).filter(lambda text: text != "@")  # which is no item
 
 
 @given(st.sampled_from([ListKind.ADDRESS, ListKind.DOMAIN, ListKind.LOGIN]), st.lists(_KEY, max_size=20), _KEY)
