@@ -52,6 +52,8 @@ test: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m pytest
 
 check: $(STAMP)
+	@[ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/mypy ] || { \
+	    echo 'make check needs ruff and mypy, and pip could not install them; the reason stands above' >&2; exit 2; }
 	$(VENV)/bin/ruff check milter tests bench docs
 	$(VENV)/bin/ruff format --check milter tests bench docs
 	$(VENV)/bin/mypy

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline
 #
-# Promises: says nothing and is quick (one dpkg-query) when nothing is missing; starts no service (policy-rc.d) and asks no
-# question; gives Postfix no configuration where it had none, so that it serves nobody after the next boot either.
+# Promises: says nothing and is quick (one dpkg-query) when nothing is missing, one line where it installs, and all that
+# apt said where that fails; starts no service (policy-rc.d), asks no question, and waits two minutes for another apt;
+# gives Postfix no configuration where it had none, so that it serves nobody after the next boot either.
 # As anybody but root it prints the one command to run and exits 2.
 set -eu
 
@@ -81,10 +82,13 @@ if [ "$(echo "$chosen" | grep -c .)" -ne "$(echo "$missing" | grep -c .)" ]; the
     exit 2
 fi
 
+made=
 policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+trap 'rm -f "$log" $made' EXIT
+trap 'exit 130' INT TERM HUP
 if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 130' INT TERM HUP
+    made=$policy
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
@@ -94,11 +98,12 @@ fi
 
 install() {
     # shellcheck disable=SC2086
-    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $chosen >&2
+    apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 $chosen >"$log" 2>&1
 }
+# shellcheck disable=SC2086 # one line
 echo "apt-get install" $chosen >&2
 if ! install; then
     # Package lists that are older than the archive name files that are gone.
     apt-get update -qq >&2
-    install
+    install || { cat "$log" >&2; exit 2; }
 fi
