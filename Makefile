@@ -3,15 +3,16 @@
 # make check   ruff, mypy, the law of imports
 # make bench   speed and memory, beside a C milter that does nothing; writes bench/results.json
 # make soak    the same mail for a long time, with faults;  make fuzz  hostile bytes
+# make deb     the Debian package of the last commit, into dist/
 # make docs    the reference, from the registries
 # make clean   what the above left behind
 #
 # All of them install what is missing (Debian 12 or 13) as root, and print the one command to run otherwise. Without root
-# `make check` runs where nothing is missing.
+# `make check` and `make deb` run where nothing is missing.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e bench docs soak fuzz clean packages
+.PHONY: help demo test check e2e bench deb docs soak fuzz clean packages
 
 # Debian's interpreter: the one that python3-milter was built for, whatever else is first in PATH.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -68,6 +69,10 @@ bench: $(STAMP)
 	@$(MAKE) --no-print-directory bench/build/noop bench/build/miltload
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
 
+deb:
+	@sh tests/setup/install.sh deb
+	@sh debian/build.sh
+
 docs: $(STAMP)
 	@$(RUN) $(PYTHON) docs/reference.py
 
@@ -82,6 +87,6 @@ fuzz: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m tests.fuzz $(FUZZ)
 
 clean:
-	rm -rf $(VENV) build dist bench/build bench/results*.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist debian/made bench/build bench/results*.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf *.egg-info milter/*.egg-info
 	find milter tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

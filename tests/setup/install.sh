@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline
+# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline|deb
 #
 # Promises: says nothing and is quick (one dpkg-query) when nothing is missing, one line where it installs, and all that
 # apt said where that fails; starts no service (policy-rc.d), asks no question, and waits two minutes for another apt;
@@ -7,7 +7,7 @@
 # As anybody but root it prints the one command to run and exits 2.
 set -eu
 
-target=${1:?install.sh demo|test|bench|rival|check|offline}
+target=${1:?install.sh demo|test|bench|rival|check|offline|deb}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
@@ -17,6 +17,7 @@ case $target in
     check) kinds='run test' ;;
     offline) kinds='run test offline' ;;
     bench) kinds='run demo test bench' ;;
+    deb) kinds='run deb' ;;
     rival) kinds='rival' ;; # what the benchmark compares with, and can do without
     *) echo "install.sh: no target $target" >&2; exit 64 ;;
 esac
@@ -30,7 +31,7 @@ needs_root() {
 }
 
 # Postfix's master wants root too, so root it is even where no package is missing.
-if [ "$(id -u)" -ne 0 ] && [ "$target" != check ] && [ "$target" != offline ]; then
+if [ "$(id -u)" -ne 0 ] && [ "$target" != check ] && [ "$target" != offline ] && [ "$target" != deb ]; then
     needs_root 'installs Debian packages and starts a private Postfix'
 fi
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

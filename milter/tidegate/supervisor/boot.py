@@ -21,7 +21,15 @@ from tidegate.model import Place, Problem
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer, configure
 from tidegate.settings import ListenKind, Settings, recall
-from tidegate.supervisor.places import Account, Lock, SocketPlace, lock_holder, make_state, remove_leftovers
+from tidegate.supervisor.places import (
+    Account,
+    Lock,
+    SocketPlace,
+    lock_holder,
+    make_state,
+    remove_leftovers,
+    socket_group,
+)
 from tidegate.supervisor.reading import read_settings
 
 EX_TEMPFAIL = 75
@@ -131,7 +139,7 @@ def _listen(settings: Settings, account: Account | None) -> tuple[front_listener
         os.umask(before)
     place = SocketPlace(listen.path, temporary, account)
     try:
-        group = _group(settings, account)
+        group = _group(settings, account, os.path.dirname(listen.path))
         if account or group >= 0:
             os.chown(temporary, account.user if account else -1, group)
         os.chmod(temporary, settings.socket_mode)
@@ -141,7 +149,5 @@ def _listen(settings: Settings, account: Account | None) -> tuple[front_listener
     return opened, place
 
 
-def _group(settings: Settings, account: Account | None) -> int:
-    if settings.socket_group:
-        return grp.getgrnam(settings.socket_group).gr_gid
-    return account.group if account else -1
+def _group(settings: Settings, account: Account | None, folder: str) -> int:
+    return grp.getgrnam(settings.socket_group).gr_gid if settings.socket_group else socket_group(account, folder)

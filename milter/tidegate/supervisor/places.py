@@ -13,6 +13,7 @@ import glob
 import grp
 import os
 import pwd
+import stat
 import time
 from dataclasses import dataclass
 
@@ -119,6 +120,16 @@ def remove_leftovers(path: str) -> None:
                 os.unlink(name)
             except OSError:
                 return  # another account's: it harms nobody
+
+
+def socket_group(account: Account | None, folder: str) -> int:
+    """The group of a new socket for which the settings name none; -1: the one that it was made with.
+
+    A set-group-ID folder has already given it its own (open(2), inode(7)), so that Postfix may reach it there.
+    """
+    if account is None or os.stat(folder).st_mode & stat.S_ISGID:
+        return -1
+    return account.group
 
 
 class SocketPlace:
