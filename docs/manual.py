@@ -58,7 +58,9 @@ def _table(lines: Sequence[str]) -> Iterator[str]:
     for line in lines[2:]:
         tag, *cells = _cells(line)
         named = [(inline(head), inline(cell)) for head, cell in zip(heads[1:], cells, strict=True) if cell]
-        said = [cell if not place and len(cells) < 3 else f"({head}: {cell})" for place, (head, cell) in enumerate(named)]
+        said = [
+            cell if not place and len(cells) < 3 else f"({head}: {cell})" for place, (head, cell) in enumerate(named)
+        ]
         yield from (".TP", inline(tag), *(said or ["\\&"]))
 
 
