@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,20 @@ def test_a_full_disk_is_counted() -> None:
     writer.write("line\n")
     assert 1 == writer.lost
     assert "No space left" in writer.error
+
+
+def test_a_reopened_log_keeps_its_descriptor(tmp_path: Path) -> None:
+    """Another thread may be about to write to it: a number that is closed is soon some session's socket."""
+    path = tmp_path / "log"
+    writer = Writer(str(path))
+    before = _descriptors(path)
+    path.rename(tmp_path / "log.1")
+    writer.reopen()
+    assert before == _descriptors(path)
+    assert [] == _descriptors(tmp_path / "log.1")
+    assert not os.get_inheritable(before[0])
+
+
+def _descriptors(path: Path) -> list[int]:
+    """Those of this process that lead to `path`."""
+    return [int(one.name) for one in Path("/proc/self/fd").iterdir() if os.path.realpath(one) == str(path)]

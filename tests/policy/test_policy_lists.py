@@ -122,6 +122,15 @@ def test_many_bad_lines_are_told_in_few_words() -> None:
     assert (20, "981 more lines like these") == (len(told), told[-1].message)
 
 
+def test_doubled_keys_hide_no_bad_line() -> None:
+    """Each kind of trouble is told by itself, and counted by itself."""
+    lines = "".join(f"user{n} a@example.com\n" for n in range(300)) + "user1 b@example.com\n" * 30 + "x b@@c\n" * 25
+    loaded = load_text("version: 1\nlists: {logins: {type: map, file: f}}\n...\n", files={"f": lines})
+    doubled, bad = problems_of(loaded, "duplicate-key-line"), problems_of(loaded, "bad-line")
+    assert (20, "11 more lines like these") == (len(doubled), doubled[-1].message)
+    assert (20, "6 more lines like these") == (len(bad), bad[-1].message)
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfee\0x\0", b"\0" * 100, b"\xff\xff\n\xfe\n", b"x y\n" * 10])
 def test_hostile_files(data: bytes) -> None:
     """Are a problem of the list."""

@@ -104,3 +104,18 @@ def test_an_entry_reads_again() -> None:
         again = read_entry(entry.key, entry.text)
         assert again.node is not None
         assert not again.problems
+
+
+def test_a_file_of_control_characters_is_read_in_one_go() -> None:
+    """Somebody's backup in the place of a policy file: one problem for each line, where its first bad byte stands."""
+    line = b"ab" + bytes(range(0x80, 0x100)) * 4 + b"\0" * 500
+    file = read_file(Source("a.yaml", b"version: 1\n" + (line + b"\n") * 2000))
+    told = [str(one.place) for one in file.problems if one.code == "not-utf8"]
+    assert (2000, "a.yaml:2:3", "a.yaml:2001:3") == (len(told), told[0], told[-1])
+
+
+def test_a_file_of_too_many_bad_lines_has_no_entries() -> None:
+    """Nothing of it goes live with a character in the place of what could not be read."""
+    bad = b"# \0\n" * 20_001
+    file = read_file(Source("a.yaml", b"version: 1\nrules:\n" + bad + b"  - id: a\n    when: {login: b\xff}\n...\n"))
+    assert ((), ["control-character"], False) == (file.entries, [one.code for one in file.problems], file.complete)

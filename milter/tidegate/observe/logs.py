@@ -44,10 +44,13 @@ class Writer:
         except OSError as error:
             self._unopened = f"{self._target}: {error.strerror}"
             return
-        old, self._descriptor = self._descriptor, fresh
         self._unopened = self.unwritten = ""
-        if old != 2:
-            os.close(old)
+        if self._descriptor == 2:
+            self._descriptor = fresh
+            return
+        # In one step: a session's thread may be about to write to the number, which some socket would get if it were free.
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
 
     def hand_to(self, user: int, group: int) -> None:
         """Give the file to the account that the daemon is about to become, so that it can reopen it."""

@@ -16,7 +16,7 @@ from tidegate.model import ListItem, ListKind
 from tidegate.policy.suggest import shown
 
 MAX_TOLD = 20
-"""Bad lines that are told one by one."""
+"""Bad lines of one code that are told one by one."""
 MAX_DOUBTED = 1000
 """Keys of bad lines that are kept; more of them cast doubt on every key that the map does not hold."""
 MAX_LINE = 65_536
@@ -55,11 +55,21 @@ class Lines:
     bad: int = 0
     told: list[BadLine] = field(default_factory=list)
     doubted: dict[str, None] = field(default_factory=dict)  # keys of a map's bad lines; "" where it can't be read
+    _tellings: dict[str, int] = field(default_factory=dict)  # by code, told or not
 
     def tell(self, code: str, message: str, line: int, text: str) -> None:
-        """A bad line, told if there is room."""
-        if len(self.told) < MAX_TOLD:
+        """A bad line; of each code the first MAX_TOLD are told one by one."""
+        self._tellings[code] = self._tellings.get(code, 0) + 1
+        if self._tellings[code] <= MAX_TOLD:
             self.told.append(BadLine(code, message, line, 1, 1 + len(text)))
+
+    def sum_up(self) -> None:
+        """Let the last one that is told of each code stand for all that are not."""
+        for code, count in self._tellings.items():
+            if count > MAX_TOLD:
+                at = max(number for number, one in enumerate(self.told) if one.code == code)
+                message = f"{count - MAX_TOLD + 1} more lines like these"
+                self.told[at] = BadLine(code, message, self.told[at].line, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +92,7 @@ def read_lines(kind: ListKind, data: bytes, check: CheckItem) -> Lines:
             lines.tell("bad-line", why, line.number, line.text)
             if kind is ListKind.MAP:
                 lines.doubted[_bad_key(line, check) if len(lines.doubted) < MAX_DOUBTED else ""] = None
-    if lines.bad > len(lines.told) > 0:
-        lines.told[-1] = BadLine(
-            "bad-line", f"{lines.bad - MAX_TOLD + 1} more lines like these", lines.told[-1].line, 1, 0
-        )
+    lines.sum_up()
     return lines
 
 

@@ -72,6 +72,9 @@ def read_file(source: Source) -> FileText:
     text, bad = _decode(source)
     if text is None:
         return _nothing(name, "not-utf8", "it is UTF-16 or UTF-32; policy files are UTF-8")
+    if len(bad) > MAX_ENTRIES:
+        first = next(iter(bad.values()))
+        return _nothing(name, first.code, f"{first.message}, and so in {MAX_ENTRIES} lines more", first.place)
     root, found, sound = compose_text(text, name)
     end_mark = bool(re.search(r"^\.\.\.[ \t]*(?:#.*)?$", text, re.MULTILINE))
     if sound and root is None:
@@ -102,35 +105,35 @@ def _decode(source: Source) -> tuple[str | None, dict[int, Problem]]:
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None, {}
-    bad: dict[int, Problem] = {}
     text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    for found in _CONTROL.finditer(text):
-        line = text.count("\n", 0, found.start()) + 1
-        column = found.start() - text.rfind("\n", 0, found.start())
-        surrogate = "\ud800" <= found[0] <= "\udfff"
-        code, what = (
-            ("not-utf8", "a byte that is not UTF-8") if surrogate else ("control-character", "a control character")
-        )
-        bad.setdefault(line, problem(code, what, Place(source.name, line, column)))
-        if len(bad) > MAX_ENTRIES:
-            break
-    return (_CONTROL.sub("\ufffd", text) if bad else text), bad
+    if _CONTROL.search(text) is None:
+        return text, {}
+    bad: dict[int, Problem] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _CONTROL.search(line)
+        if found is not None:
+            surrogate = "\ud800" <= found[0] <= "\udfff"
+            code, what = (
+                ("not-utf8", "a byte that is not UTF-8") if surrogate else ("control-character", "a control character")
+            )
+            bad[number] = problem(code, what, Place(source.name, number, found.start() + 1))
+            if len(bad) > MAX_ENTRIES:
+                break
+    return _CONTROL.sub("\ufffd", text), bad
 
 
 def _spoil(file: FileText, bad: dict[int, Problem]) -> FileText:
     """Bad bytes break the entry in which they stand; elsewhere they are the file's problem."""
     if not bad:
         return file
+    rest = dict(bad)
     entries = []
     for entry in file.entries:
-        first = entry.place.line
-        last = first + entry.text.count("\n")
-        mine = [one for line, one in bad.items() if first <= line <= last]
-        for one in mine:
-            bad = {line: other for line, other in bad.items() if other is not one}
+        first, last = entry.place.line, entry.place.line + entry.text.count("\n")
+        mine = [rest.pop(line) for line in range(first, last + 1) if line in rest]
         told = tuple(replace(one, entry=entry.key) for one in mine)
         entries.append(replace(entry, node=None, problems=(*entry.problems, *told)) if mine else entry)
-    return replace(file, entries=tuple(entries), problems=(*file.problems, *bad.values()))
+    return replace(file, entries=tuple(entries), problems=(*file.problems, *rest.values()))
 
 
 def _version(name: str, node: Node | None, place: Place) -> Problem | None:
