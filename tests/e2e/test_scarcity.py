@@ -62,7 +62,7 @@ def test_a_log_that_is_a_fifo(folder: Path, reader: bool) -> None:
 
 
 def test_the_control_socket_is_removed(folder: Path) -> None:
-    """Somebody cleans the state directory up: the socket is back within seconds, and so is the record."""
+    """Somebody cleans the state directory up: the socket is back within seconds, and so are the records."""
     with Daemon(folder, workers=1) as daemon:
         daemon.policy(reject_all())
         daemon.start()
@@ -74,6 +74,7 @@ def test_the_control_socket_is_removed(folder: Path) -> None:
         daemon.policy(reject_all(rule="other"), "20-other.yaml")
         until(lambda: "rule other" in {one["key"] for one in daemon.status().get("entries", ())}, "an edit")
         assert (daemon.state / "accepted").exists()
+        assert list(daemon.state.glob("settings-*"))
 
 
 def test_out_of_descriptors(folder: Path) -> None:

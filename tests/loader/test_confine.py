@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -47,7 +48,7 @@ def test_the_result_comes_back() -> None:
         (lambda own: bytearray(3 << 30), 20, "MemoryError"),
         (lambda own: 1 // 0, 20, "ZeroDivisionError"),
         (lambda own: os._exit(3), 20, "status 3"),
-        (lambda own: signal.pause(), 0.1, "longer than"),
+        (lambda own: signal.pause(), 0.1, "longer than 0.1 s"),
         (lambda own: raise_exit(), 20, "SystemExit"),
     ],
     ids=["signal", "memory", "exception", "exit", "time", "SystemExit"],
@@ -87,3 +88,16 @@ def test_who_used_it_up(monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, 
 
 def raise_exit() -> None:
     raise SystemExit(0)
+
+
+def test_no_process_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises, and leaves nothing open."""
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fork", no_fork)
+    with pytest.raises(BlockingIOError):
+        Confined("test").start(lambda own: None, lambda: None, 1.0)
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+def no_fork() -> int:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

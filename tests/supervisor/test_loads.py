@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -98,3 +99,21 @@ def test_a_report_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> 
     """A child that hostile text has taken over can write anything."""
     _, outcomes = run(monkeypatch, lambda child, request: os.pwrite(child.result, b'{"entries": 3}', 0))
     assert outcomes[0].report is None
+
+
+def test_a_load_for_which_there_is_no_process_fails_and_the_next_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One moment of scarcity must not be the end of all loads."""
+
+    def no_fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    outcomes: list[Outcome] = []
+    loads = Loads(lambda: Request("/p", "/s", Conventions(), 1), outcomes.append, lambda: None)
+    with monkeypatch.context() as scarce:
+        scarce.setattr(os, "fork", no_fork)
+        loads.ask()
+    assert (False, 1, None) == (loads.busy, len(outcomes), outcomes[0].report)
+    assert ["loader-failed"] == [one.code for one in outcomes[0].problems]
+    assert "Resource temporarily unavailable" in outcomes[0].problems[0].message
+    _, later = run(monkeypatch, deadly(set()))
+    assert later[0].report is not None

@@ -51,10 +51,17 @@ class Confined:
         self._overdue = False
 
     def start(self, work: Callable[[Confined], None], prepare: Callable[[], None], wall_clock: float) -> None:
-        """Fork. The child calls `prepare` (close what isn't its business) and `work`, then leaves."""
+        """Fork. The child calls `prepare` (close what isn't its business) and `work`, then leaves.
+
+        Raises OSError where no process is to be had; then nothing is left open.
+        """
         self._began = self._since = time.monotonic()
         self._deadline = self._began + wall_clock
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.close()
+            raise
         if self.pid == 0:
             _live_and_die(self, work, prepare)
 
@@ -104,7 +111,7 @@ class Confined:
 
     def _cause(self, status: int) -> str:
         if self._overdue:
-            return f"it took longer than {WALL_CLOCK:g} s"
+            return f"it took longer than {self._deadline - self._began:g} s"
         number = _signal(status)
         if number:
             if number == signal.SIGXCPU:

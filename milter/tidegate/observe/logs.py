@@ -48,14 +48,17 @@ class Writer:
         if self._descriptor == 2:
             self._descriptor = fresh
             return
-        # In one step: a session's thread may be about to write to the number, which some socket would get if it were free.
+        # In one step: another thread may be about to write to this number, which some socket would get if it were free.
         os.dup2(fresh, self._descriptor, inheritable=False)
         os.close(fresh)
 
     def hand_to(self, user: int, group: int) -> None:
         """Give the file to the account that the daemon is about to become, so that it can reopen it."""
         if self._descriptor != 2:
-            os.fchown(self._descriptor, user, group)
+            try:
+                os.fchown(self._descriptor, user, group)
+            except OSError as error:  # lines arrive now; after a rotation they may not
+                self._unopened = f"{self._target}: {error.strerror}"
 
     def write(self, text: str) -> None:
         """Write `text` (one or several whole lines, each ending in a newline)."""

@@ -87,7 +87,13 @@ def boot(config: str, takeover: bool) -> Booted | Refusal:
 def _start(
     config: str, settings: Settings, takeover: bool, problems: tuple[Problem, ...], last_good: bool
 ) -> Booted | Refusal:
-    account = Account.named(settings.user, settings.group)
+    try:
+        account = Account.named(settings.user, settings.group)
+        if settings.socket_group:
+            grp.getgrnam(settings.socket_group)
+    except KeyError as error:  # last good settings are older than somebody's userdel
+        text = f"an account or a group that the settings name is gone: {error.args[0]}"
+        return Refusal(EX_CONFIG, text, (problem("settings-value", text, Place(config, 0, 0)),))
     try:
         make_state(settings.state, account)
         lock = Lock(settings.state, account)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -85,6 +86,8 @@ class Conditions:
         self.judge("workers-dying", f"{', '.join(dying)} die again and again" if dying else "")
         stuck = any(child.deaths >= _DYING for child in self._clerk.children)
         self.judge("clerk-dying", "the clerk dies again and again" if stuck else "")
+        if all(child.generation == self._picture.number for child in self._workers.alive):
+            self.settle("worker-refused")
 
     def _log_trouble(self, now: float) -> str:
         """What is wrong with the log: ours, or a worker's, which counts what it could not write."""
@@ -100,8 +103,16 @@ class Conditions:
     def recheck_settings(self) -> None:
         """HUP: are the settings on disk good, and those in force? A child reads them; reaped() has the answer."""
         if self._reader is None:
-            self._reader = Confined("settings")
-            self._reader.start(lambda own: read_in_child(own, self._booted.config), self._prepare, READING)
+            config = self._booted.config
+            try:
+                reader = Confined("settings")
+                reader.start(lambda own: read_in_child(own, config), self._prepare, READING)
+            except OSError as error:
+                text = f"reading the settings failed: no process is to be had for it: {error.strerror}"
+                died = alerts.problem("settings-died", text, Place(config, 0, 0))
+                self.update((replace(died, cure="see what uses up processes and descriptors; then send HUP"),))
+            else:
+                self._reader = reader
 
     def reaped(self, pid: int, status: int) -> bool:
         """A process ended; True if it was the settings' reader."""
@@ -115,6 +126,7 @@ class Conditions:
             self.update(wanted)
             return True
         changed = wanted != self._booted.settings
+        self._picture.settings_last_good = self._picture.settings_last_good and changed
         text = "the settings on disk differ from those in force; restart to use them" if changed else ""
         place = Place(self._booted.config, 0, 0)
         self.update((alerts.problem("settings-changed", text, place, Severity.WARNING),) if changed else ())

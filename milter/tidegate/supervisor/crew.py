@@ -40,7 +40,7 @@ class Child:
     started: float = 0.0
     wall: float = 0.0  # POSIX seconds of its start
     due: float = 0.0  # when an empty place is filled
-    deaths: int = 0  # in a row
+    deaths: int = 0  # in a row, starts that failed included
     pinged: float = 0.0
     unanswered: float = 0.0  # since when; 0: nothing is due
     ready: bool = False
@@ -102,12 +102,31 @@ class Crew:
                 child.channel.send("ping")
 
     def _start(self, child: Child, now: float) -> None:
+        try:
+            self._fork(child, now)
+        except OSError as error:
+            child.channel = None
+            self._wait(child, now)
+            _log.error("child not started", child=child.name, error=error.strerror, tries=child.deaths)
+
+    def _wait(self, child: Child, now: float) -> None:
+        """One failure more: its place stays empty for a while, ever longer."""
+        child.deaths += 1
+        child.due = now + min(_LONGEST, _FIRST * 2 ** min(child.deaths - 1, 10))
+
+    def _fork(self, child: Child, now: float) -> None:
+        """Raises OSError where no process, or no descriptor, is to be had."""
         ours, theirs = Channel.pair()
         child.channel, child.started, child.wall = ours, now, time.time()
         child.unanswered = child.pinged = 0.0
         child.ready = child.leaving = False
         child.generation = child.sessions = child.messages = 0
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             self.work(child, theirs)
             os._exit(70)  # not reached: the work ends the process
@@ -158,9 +177,10 @@ class Crew:
                 self.children.remove(child)
             _log.info("child left", child=child.name, pid=pid, status=outcome(status))
             return
-        child.deaths = 1 if lived > _SETTLED else child.deaths + 1
+        if lived > _SETTLED:
+            child.deaths = 0
         self.restarts += 1
-        child.due = now + min(_LONGEST, _FIRST * 2 ** min(child.deaths - 1, 10))
+        self._wait(child, now)
         _log.error(
             "child died", child=child.name, pid=pid, status=outcome(status), deaths=child.deaths, lived=round(lived, 1)
         )
@@ -188,7 +208,7 @@ class Handover:
 
     crew: Crew
     offer: Offer | None = None
-    _asked: dict[int, tuple[int, float]] = field(default_factory=dict)  # slot: generation, monotonic seconds
+    _asked: dict[int, float] = field(default_factory=dict)  # process: when (monotonic seconds)
 
     def propose(self, offer: Offer) -> None:
         """Hand out this one from now on; the first worker opens it while the supervisor draws its picture."""
@@ -212,9 +232,9 @@ class Handover:
                     digest=self.offer.digest,
                 )
                 if sent:
-                    self._asked[child.pid] = (self.offer.number, now)
+                    self._asked[child.pid] = now
                 return
-            if now - asked[1] < _TURN:
+            if now - asked < _TURN:
                 return
 
 

@@ -209,11 +209,17 @@ class Supervisor:
         listen = self._booted.settings.listen
         _log.info("serving", listen=listen.for_libmilter(), postfix=listen.for_postfix())
         notify("READY=1", f"MAINPID={os.getpid()}", f"STATUS={self._generations.headline()}")
-        if not self._booted.last_good:
-            try:
-                remember(self._booted.config, self._booted.settings)
-            except OSError as error:
-                self._conditions.raise_("record-unwritable", f"the settings can't be recorded: {error.strerror}")
+        self._remember()
+
+    def _remember(self) -> None:
+        """Record the settings that serve; each load tries again where the record could not be written, or is gone."""
+        if self._booted.last_good:
+            return
+        try:
+            remember(self._booted.config, self._booted.settings)
+            self._conditions.settle("record-unwritable")
+        except OSError as error:
+            self._conditions.raise_("record-unwritable", f"the settings can't be recorded: {error.strerror}")
 
     def _tick_serving(self, now: float) -> None:
         place = self._booted.place
@@ -356,6 +362,7 @@ class Supervisor:
         problems: tuple[Problem, ...] = self._generations.arrived(outcome)
         self._conditions.policy_problems(problems)
         if self.stage is Stage.SERVING:
+            self._remember()
             notify("READY=1", f"STATUS={self._generations.headline()}")
 
     def _answer(self, request: Mapping[str, Any]) -> str:

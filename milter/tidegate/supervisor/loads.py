@@ -88,9 +88,14 @@ class Loads:
     def _start(self) -> None:
         assert self._current is not None
         self.attempted = time.time()
-        self._child = Confined("load")
         current = self._current
-        self._child.start(lambda child: work(child, current), self.prepare, WALL_CLOCK)
+        try:
+            child = Confined("load")
+            child.start(lambda own: work(own, current), self.prepare, WALL_CLOCK)
+        except OSError as error:
+            self._give_up(Death(f"no process is to be had for it: {error.strerror}", ""))
+        else:
+            self._child = child
 
     def tick(self, now: float) -> None:
         if self._child:
