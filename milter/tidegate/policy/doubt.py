@@ -177,7 +177,10 @@ def _does_more(text: EntryText) -> bool:
 def _value(node: Node | None, key: str) -> Node | None:
     if not isinstance(node, Mapping):
         return None
-    return next((value for name, value in node.pairs if name.text == key), None)
+    for name, value in node.pairs:
+        if name.text == key:
+            return value
+    return None
 
 
 def _words(node: Node | None) -> list[str]:

@@ -47,11 +47,11 @@ class Findings:
     @property
     def broken(self) -> bool:
         """Is the entry not what was written?"""
-        return any(one.severity is Severity.ERROR for one in self.problems)
+        return bool(self.problems) and any(one.severity is Severity.ERROR for one in self.problems)
 
     def errors(self) -> int:
         """How many errors there are so far: a builder compares before and after a part."""
-        return sum(one.severity is Severity.ERROR for one in self.problems)
+        return sum(one.severity is Severity.ERROR for one in self.problems) if self.problems else 0
 
     def text(self, node: Node, what: str) -> str | None:
         """A text that isn't empty; what YAML takes for something else has to be quoted."""

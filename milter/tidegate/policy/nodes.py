@@ -115,7 +115,10 @@ Node: TypeAlias = "Scalar | Sequence | Mapping"
 
 def get(mapping: Mapping, key: str) -> Node | None:
     """The value of `key`, or None."""
-    return next((value for name, value in mapping.pairs if name.text == key), None)
+    for name, value in mapping.pairs:
+        if name.text == key:
+            return value
+    return None
 
 
 def _resolved(text: str) -> Tag:
@@ -197,6 +200,8 @@ class _Composer:
 
     def pairs(self, children: list[Node]) -> tuple[tuple[Scalar, Node], ...]:
         """Keys and values in turn. What is no word can't be a key; of two equal keys the second is told."""
+        if len(children) == 2 and type(children[0]) is Scalar:  # most maps of a policy have one key
+            return ((children[0], children[1]),)
         keys = children[::2]
         found: Any = tuple(zip(keys, children[1::2], strict=False))
         words = {key.text for key in keys if type(key) is Scalar}

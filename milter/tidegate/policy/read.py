@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 
 from tidegate.model import EntryKey, EntryKind, Place, Problem, Source
@@ -40,7 +41,12 @@ class EntryText:
     @property
     def digest(self) -> str:
         """sha256 of the text, hex."""
-        return sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return _digest(self.text)
+
+
+@lru_cache(maxsize=1)  # asked several times in a row while an entry is built
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,8 @@ def _whole(name: str, text: str, root: Mapping, found: list[Problem]) -> FileTex
 
 
 def _attribute(file: FileText, found: list[Problem]) -> FileText:
+    if not found:
+        return file
     rest = list(found)
     entries = []
     for entry in file.entries:
