@@ -15,7 +15,7 @@ from types import MappingProxyType
 from tidegate.model import EntryKey, Place, Problem, Severity
 from tidegate.policy import elsewhere
 from tidegate.policy.codes import problem
-from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
+from tidegate.policy.nodes import TEXT, Mapping, Node, Scalar, Sequence, Tag
 from tidegate.policy.suggest import did_you_mean, shown
 
 _HUGE = 10**15
@@ -58,7 +58,7 @@ class Findings:
         if not isinstance(node, Scalar):
             self.add("wrong-type", f"{what} is one text, not {kind_of(node)}", node)
             return None
-        if node.tag is not Tag.TEXT:
+        if node.tag is not TEXT:
             self._unquoted(node, what)
             return None
         if not node.text.strip():

@@ -15,7 +15,7 @@ from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.listfiles import MAX_DOUBTED, read_lines
 from tidegate.policy.names import RESERVED_LISTS, Names
-from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
+from tidegate.policy.nodes import TEXT, Mapping, Node, Scalar, Sequence
 from tidegate.policy.suggest import shown
 
 LIST_KEYS: dict[str, str] = {
@@ -138,7 +138,7 @@ def _items(name: str, kind: ListKind, node: Node, names: Names, findings: Findin
     ends = _Ends()
     own = own_keys(kind, names.conventions)
     for one in node.items:
-        if own is not None and type(one) is Scalar and one.tag is Tag.TEXT and own.match(one.text):
+        if own is not None and type(one) is Scalar and one.tag is TEXT and own.match(one.text):
             known = found.get(one.text)
             if known is None or known.end is not None:
                 found[one.text] = ListItem(one.text)

@@ -37,6 +37,10 @@ class Tag(Enum):
     TIMESTAMP = "timestamp"
 
 
+TEXT = Tag.TEXT
+"""A name of this module: in Python 3.11 a member of an enumeration costs as much as a call, and there are a quarter of
+a million scalars to ask."""
+
 _TAGS = {f"tag:yaml.org,2002:{tag.value}": tag for tag in Tag}
 
 
@@ -126,7 +130,7 @@ def _resolved(text: str) -> Tag:
     for tag, form in _IMPLICIT.get(text[:1], ()):
         if form.match(text):
             return _TAGS.get(tag, Tag.TEXT)
-    return Tag.TEXT
+    return TEXT
 
 
 @dataclass(slots=True)
@@ -195,7 +199,7 @@ class _Composer:
             self.tell("too-long", f"a text of more than {MAX_SCALAR} characters", self.place(event))
             text = text[:MAX_SCALAR]
         quoted = bool(event.style) or not event.implicit[0]
-        tag = Tag.TEXT if quoted or text[:1] not in _IMPLICIT else _resolved(text)
+        tag = TEXT if quoted or text[:1] not in _IMPLICIT else _resolved(text)
         return Scalar(text, tag, quoted, self.origin, event.start_mark, event.end_mark)
 
     def pairs(self, children: list[Node]) -> tuple[tuple[Scalar, Node], ...]:

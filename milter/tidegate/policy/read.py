@@ -24,6 +24,7 @@ MAX_ENTRIES = 20_000
 HEADER = ("id", "mode", "tags", "priority", "scope", "on_invalid", "max_stale", "do")
 _MERGED = 20  # followers that a piece may need to be whole
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_END_MARK = re.compile(r"\n\.\.\.[ \t]*(?:#.*)?$", re.MULTILINE)  # a line of its own; begins with a text, to be quick
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -82,7 +83,7 @@ def read_file(source: Source) -> FileText:
         first = next(iter(bad.values()))
         return _nothing(name, first.code, f"{first.message}, and so in {MAX_ENTRIES} lines more", first.place)
     root, found, sound = compose_text(text, name)
-    end_mark = bool(re.search(r"^\.\.\.[ \t]*(?:#.*)?$", text, re.MULTILINE))
+    end_mark = _END_MARK.search(f"\n{text}") is not None
     if sound and root is None:
         return _nothing(name, "empty-file", "there is nothing in it")
     if sound and isinstance(root, Mapping):
