@@ -1,7 +1,7 @@
 """Makes the man pages out of the docs, the commands and the registries: `python3 docs/manual.py FOLDER`.
 
 tidegate(8) is the command line and docs/operations.md, tidegate.yaml(5) docs/settings.md, tidegate-policy(5)
-docs/policy.md and docs/reference.md. Promises: the same sources give the same bytes (no date). Refuses Markdown beyond
+docs/policy.md, docs/scenarios.md and docs/reference.md. Promises: the same sources give the same bytes (no date). Refuses Markdown beyond
 what those pages use: headings, paragraphs, items, tables, fenced blocks, `code`, **bold**, *emphasis*.
 """
 
@@ -93,7 +93,7 @@ def roff(markdown: str) -> Iterator[str]:
             yield f'.SH "{escape(line[3:].replace("`", "")).upper()}"'
         elif line.startswith("### "):
             yield f'.SS "{escape(line[4:].replace("`", ""))}"'
-        elif line.strip() and not line.startswith("# "):
+        elif line.strip() and not line.startswith(("# ", "<!--")):
             while at < len(lines) and lines[at].strip() and not re.match(r"[|#]|```|- ", lines[at]):
                 at += 1
             text = " ".join(one.strip() for one in lines[start:at])
@@ -168,6 +168,7 @@ def page(name: str) -> str:
             *_head("tidegate-policy", "5", "policy language of the milter daemon tidegate"),
             ".SH DESCRIPTION",
             *roff(_doc("policy.md")),
+            *roff(_doc("scenarios.md")),
             *roff(_doc("reference.md")),
             *_see_also("tidegate/8", "tidegate.yaml/5"),
         )

@@ -1,11 +1,11 @@
-"""Writes docs/reference.md from the registries: `make docs`. A test says when it has to be run again.
+"""Writes docs/reference.md, and the table in docs/settings.md, from the registries: `make docs`. A test says when to.
 
 Promises: the same registries give the same text. Refuses prose: what needs explaining is explained in the other pages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tidegate.alerts import CODES as DAEMON_CODES
@@ -17,8 +17,18 @@ from tidegate.observe.counters import Counters
 from tidegate.observe.metrics import Gauges, render
 from tidegate.policy.actions import ACTIONS, Family
 from tidegate.policy.codes import CODES, TRIAL_CODES
+from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
+from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
+from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS
+from tidegate.policy.scenarios import EXPECT_KEYS, SCENARIO_FILE_KEYS, SCENARIO_KEYS
+from tidegate.policy.schedule import ACTIVE_KEYS, SAMPLE_KEYS
+from tidegate.policy.scope import SCOPE_KEYS
+from tidegate.settings.keys import KEYS as SETTINGS
 
 HERE = Path(__file__).parent / "reference.md"
+SETTINGS_PAGE = Path(__file__).parent / "settings.md"
+BEGIN, END = "<!-- from the registry: make docs -->\n", "<!-- end -->\n"
+Part = tuple[str, Sequence[str], Iterable[Sequence[str]]]
 
 HEAD = """\
 # Reference
@@ -53,12 +63,46 @@ def _metrics() -> Iterator[tuple[str, str, str]]:
             yield f"`{name}`", said, helps[name]
 
 
+def _keys(title: str, rows: Mapping[str, str]) -> Part:
+    return title, ("key", "meaning"), ((f"`{name}`", said) for name, said in rows.items())
+
+
+def _forms() -> Iterator[Part]:
+    """The keys of everything that is written in YAML."""
+    later = {name: row for name, row in RULE_KEYS.items() if name not in LATER_KEYS}
+    yield (
+        "Keys of a rule (readable on its own: also where the rest of the rule is broken)",
+        ("key", "readable on its own", "meaning"),
+        ((f"`{name}`", "yes" if row.header else "", row.manual) for name, row in later.items()),
+    )
+    yield _keys("Keys of an exception, under `except`", EXCEPT_KEYS)
+    yield _keys("Keys of `active`", ACTIVE_KEYS)
+    yield _keys("Keys of `sample`", SAMPLE_KEYS)
+    yield _keys("Keys of `scope`", SCOPE_KEYS)
+    yield _keys("Keys of a list", LIST_KEYS)
+    yield _keys("Keys of an item, where it is a map", ITEM_KEYS)
+    yield _keys("Types of lists", {kind.value: said for kind, said in KINDS.items()})
+    yield _keys("Keys of `examples`", EXAMPLE_KEYS)
+    yield _keys("Keys of a case, in examples and scenarios", CASE_KEYS)
+    yield _keys("Keys of a scenario file", SCENARIO_FILE_KEYS)
+    yield _keys("Keys of a scenario", SCENARIO_KEYS)
+    yield _keys("Keys of `expect`", EXPECT_KEYS)
+
+
+def settings_page() -> str:
+    """docs/settings.md with its table made anew."""
+    before, _, rest = SETTINGS_PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    rows = ((f"`{name}`", row.manual, row.default) for name, row in SETTINGS.items())
+    made = "\n".join(table(("key", "meaning", "default"), rows))
+    return f"{before}{BEGIN}{made}\n{END}{rest.partition(END)[2]}"
+
+
 def text() -> str:
     """The whole page."""
     plain = [row for row in FIELDS.values() if not row.recipient]
     quantified = [row for row in FIELDS.values() if row.recipient]
     codes = {**CODES, **TRIAL_CODES}
-    parts: list[tuple[str, Sequence[str], Iterable[Sequence[str]]]] = [
+    parts: list[Part] = [
         ("Fields", ("field", "type", "known at", "meaning"), map(_field, plain)),
         (
             "Fields of a recipient, in `any_rcpt`, `all_rcpt`, `no_rcpt` (in per_recipient rules as `rcpt.NAME`)",
@@ -80,6 +124,7 @@ def text() -> str:
             ),
         ),
         ("Placeholders", ("placeholder", "meaning"), ((f"`{{{name}}}`", said) for name, said in PLACEHOLDERS.items())),
+        *_forms(),
         (
             "Problems of policies",
             ("code", "severity", "meaning", "cure"),
@@ -100,3 +145,4 @@ def text() -> str:
 
 if __name__ == "__main__":
     HERE.write_text(text(), encoding="utf-8")
+    SETTINGS_PAGE.write_text(settings_page(), encoding="utf-8")

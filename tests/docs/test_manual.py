@@ -9,7 +9,7 @@ import pytest
 
 from docs.manual import PAGES, escape, inline, page, roff
 from tidegate.cli import COMMANDS, main
-from tidegate.settings.read import KEYS
+from tidegate.settings.keys import KEYS
 
 _REQUEST = re.compile(r'\.(?:TH|SH|SS|PP|TP|IP|RS|RE|nf|fi|\\")(?: |$)')
 
@@ -37,6 +37,11 @@ def test_a_table_becomes_tagged_paragraphs() -> None:
     """The first cell is the tag, the second the text, others carry their heads; an escaped bar is text."""
     expected = [".TP", "\\fBk\\fR", "a | b", "(default: 8s)"]
     assert expected == list(roff("| key | meaning | default |\n| --- | --- | --- |\n| `k` | a \\| b | 8s |\n"))
+
+
+def test_marks_for_the_registry_are_no_text() -> None:
+    """A comment of the Markdown is nobody's business."""
+    assert [".PP", "a"] == list(roff("<!-- from the registry -->\n\na\n\n<!-- end -->\n"))
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -16,7 +16,7 @@ import click
 
 from tidegate.model import Conventions, Problem
 from tidegate.settings import Settings, recall
-from tidegate.settings.read import UnusableError, delimiter, realm
+from tidegate.settings.keys import KEYS, UnusableError
 from tidegate.settings.values import STATE
 from tidegate.supervisor.reading import read_settings
 
@@ -59,8 +59,10 @@ def site_if_there(config: str) -> Site | None:
 def policy_options(command: Command) -> Command:
     """The options that say how policies are read."""
     for option in (
-        click.option("--recipient-delimiter", callback=_checked(delimiter), help="Instead of the settings'."),
-        click.option("--default-realm", callback=_checked(realm), help="Instead of the settings'."),
+        click.option(
+            "--recipient-delimiter", callback=_checked("recipient_delimiter"), help="Instead of the settings'."
+        ),
+        click.option("--default-realm", callback=_checked("default_realm"), help="Instead of the settings'."),
         click.option("--config", default=CONFIG, show_default=True, help="The settings file, where there is one."),
     ):
         command = option(command)
@@ -77,10 +79,10 @@ def conventions(site: Site | None, default_realm: str | None, recipient_delimite
     )
 
 
-def _checked(read: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+def _checked(key: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
     def check(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
         try:
-            return None if value is None else read(value)
+            return None if value is None else str(KEYS[key].read(value))
         except UnusableError as error:
             raise click.BadParameter(str(error)) from error
 

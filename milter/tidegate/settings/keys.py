@@ -1,0 +1,195 @@
+"""The registry of settings: for each key how its text is read, what it means, and what it is if left out.
+
+Promises: a reader raises UnusableError, whose text says what to write instead, and nothing else. Refuses: YAML, places,
+whether a key is missing (settings/read.py).
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.settings.values import Listen, ListenKind
+
+_PATH_LIMIT = 107  # bytes of a unix socket address (struct sockaddr_un) without its NUL
+_TEMPORARY = len(".4194304.new")  # what the supervisor appends while it opens the socket
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+
+
+class UnusableError(Exception):
+    """What is wrong with one value, for a person; becomes a Problem with its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One setting: its reader, its manual line, and its default in words."""
+
+    read: Callable[[str], Any]
+    manual: str
+    default: str
+
+
+def _listen(text: str) -> Listen:
+    family, colon, rest = text.partition(":")
+    if family in ("unix", "local") and colon:
+        if not rest.startswith("/"):
+            raise UnusableError(
+                "the socket needs an absolute path as this machine sees it: Postfix's `unix:tidegate/x.sock` is "
+                "`unix:/var/spool/postfix/tidegate/x.sock` here"
+            )
+        if len(os.fsencode(rest)) > _PATH_LIMIT - _TEMPORARY:
+            raise UnusableError(f"the path is too long for a socket (limit {_PATH_LIMIT - _TEMPORARY} bytes)")
+        return Listen(ListenKind.UNIX, path=os.path.normpath(rest))
+    if family in ("inet", "inet6") and colon:
+        return _inet(family, rest)
+    raise UnusableError("write unix:/path/to/socket, inet:host:port (as Postfix) or inet:port@host (as libmilter)")
+
+
+def _inet(family: str, rest: str) -> Listen:
+    if "@" in rest:
+        port, _, host = rest.partition("@")
+    else:
+        host, _, port = rest.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not _HOST.fullmatch(host):
+        raise UnusableError("it needs a host: inet:127.0.0.1:8891 or inet:8891@127.0.0.1")
+    kind = ListenKind.INET6 if family == "inet6" or ":" in host else ListenKind.INET
+    return Listen(kind, host=host, port=_port(port))
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise UnusableError(f"{text!r} is no port (1 to 65535)")
+    return int(text)
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise UnusableError("it has to be an absolute path")
+    if "\0" in text:
+        raise UnusableError("it holds a NUL byte")
+    return os.path.normpath(text)
+
+
+def _log(text: str) -> str:
+    return text if text == "stderr" else _path(text)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise UnusableError(f"write {' or '.join(choices)}")
+        return text
+
+    return read
+
+
+def _switch(text: str) -> bool:
+    if text in ("true", "on", "yes"):
+        return True
+    if text in ("false", "off", "no", "none"):
+        return False
+    raise UnusableError("write true or false")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
+            raise UnusableError(f"write a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _duration(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|)", text)
+        if not found:
+            raise UnusableError("write a duration such as 8s, 500ms, 2m")
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if not low <= seconds <= high:
+            raise UnusableError(f"it has to be from {low:g}s to {high:g}s")
+        return seconds
+
+    return read
+
+
+def _metrics(text: str) -> tuple[str, int]:
+    if text in ("off", "false", "no", "none"):
+        return "", 0
+    host, colon, port = text.removeprefix("inet:").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not _HOST.fullmatch(host):
+        raise UnusableError("write off, or an address such as 127.0.0.1:9127")
+    return host, _port(port)
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch(r"(?:0|0o)?[0-7]{3}", text):
+        raise UnusableError("write three octal digits such as 0660")
+    return int(text[-3:], 8)
+
+
+def _account(text: str) -> str:
+    try:
+        pwd.getpwnam(text)
+    except (KeyError, ValueError):
+        raise UnusableError(f"there is no account {text!r} on this machine") from None
+    return text
+
+
+def _group(text: str) -> str:
+    try:
+        grp.getgrnam(text)
+    except (KeyError, ValueError):
+        raise UnusableError(f"there is no group {text!r} on this machine") from None
+    return text
+
+
+def _realm(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", text):
+        raise UnusableError("write a domain such as example.com")
+    return text.lower()
+
+
+def _delimiter(text: str) -> str:
+    if len(text) > 1 or text in ("@", ".", " "):
+        raise UnusableError("write one character such as '+'")
+    return text
+
+
+KEYS: dict[str, KeyRow] = {
+    "listen": KeyRow(
+        _listen, "`unix:/path`, `inet:host:port` (Postfix's spelling) or `inet:port@host` (libmilter's)", "required"
+    ),
+    "policies": KeyRow(_path, "the policy directory", "required"),
+    "state": KeyRow(_path, "where records, lock and control socket live", "`/var/lib/tidegate`"),
+    "workers": KeyRow(_whole(1, 256), "processes that judge mail, 1 to 256", "one per core"),
+    "pin": KeyRow(_switch, "each worker stays on one CPU, which saves a quarter of the CPU time under load", "`true`"),
+    "deadline": KeyRow(
+        _duration(0.5, 25.0),
+        "the longest that one message may take, 0.5 s to 25 s; Postfix's `milter_command_timeout` is 30 s",
+        "`8s`",
+    ),
+    "log": KeyRow(_log, "`stderr`, or a file that USR1 reopens", "`stderr`"),
+    "format": KeyRow(_one_of("json", "logfmt"), "of the log: `json` or `logfmt`", "`json`"),
+    "mask": KeyRow(_switch, "mask logins, addresses and header text in the log", "`true`"),
+    "metrics": KeyRow(_metrics, "`off`, or `host:port` for Prometheus", "`off`"),
+    "user": KeyRow(_account, "whom the daemon becomes when it is started as root", "stays who it is"),
+    "group": KeyRow(_group, "its group", "the user's"),
+    "socket_mode": KeyRow(_mode, "of the unix socket, three octal digits", "`0660`"),
+    "socket_group": KeyRow(
+        _group, "of the unix socket: a group that Postfix is in", "the daemon's, or that of a set-group-ID folder"
+    ),
+    "default_realm": KeyRow(_realm, "completes a login without `@`", "none"),
+    "recipient_delimiter": KeyRow(
+        _delimiter, "addresses are compared without the tag behind it, as Postfix's setting of that name", "none"
+    ),
+    "poll": KeyRow(_duration(0.1, 3600.0), "how often the policy directory is looked at, 0.1 s to an hour", "`2s`"),
+}

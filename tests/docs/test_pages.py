@@ -1,0 +1,113 @@
+"""What the pages show works as it stands there: an admin copies it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidegate.cli import COMMANDS
+from tidegate.cli.test import scenario_failures
+from tidegate.model import Conventions, Loaded, Severity, Source
+from tidegate.policy.load import load
+from tidegate.settings import Settings, check_settings
+from tidegate.settings.keys import KEYS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "postfix" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[str]:
+    """The YAML in fences."""
+    return re.findall(r"^```yaml\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def loaded(text: str) -> Loaded:
+    """A policy as written on a page; list files are there, and hold a line."""
+    return load(
+        (Source("page.yaml", text.encode()),), lambda name: Source(name, b"# none\n"), Conventions(), time.time()
+    )
+
+
+def errors(text: str) -> list[str]:
+    """What is wrong with it, but for the names that stand for others'."""
+    found = [one for one in loaded(text).problems if one.severity is Severity.ERROR]
+    return [f"{one.place}: {one.message}" for one in found if one.code != "unknown-rule"]
+
+
+def test_the_first_policy_is_valid() -> None:
+    """Nothing to repair, and nothing that is missing: who copies it has a policy in force."""
+    (policy,) = blocks("README.md")
+    assert ((), 2) == (loaded(policy).problems, len(loaded(policy).rules))
+
+
+def test_the_first_settings_are_valid() -> None:
+    """But for the account, which the page tells to make."""
+    text = README.partition("2. Settings are")[2].partition("\n3. ")[0]
+    lines = [line.strip() for line in text.splitlines() if re.match(r" {7}\w+:", line)]
+    assert {"listen", "policies", "user", "log"} <= {line.partition(":")[0] for line in lines}
+    settings = check_settings("\n".join(lines).replace("user: tidegate", "user: root").encode(), "x")
+    assert isinstance(settings, Settings), settings
+    assert settings.listen.path == "/var/spool/postfix/tidegate/tidegate.sock"
+
+
+def test_the_scenario_file_passes(tmp_path: Path) -> None:
+    """The example of the format is one."""
+    (text,) = blocks("docs/scenarios.md")
+    (tmp_path / "page.yaml").write_text(text)
+    assert [] == list(scenario_failures(str(tmp_path / "page.yaml")))
+
+
+def policy_pieces() -> Iterator[str]:
+    """The examples of docs/policy.md, each as a file of its own; several `do:` lines are several rules."""
+    for block in blocks("docs/policy.md"):
+        if block.startswith("version:"):
+            yield block
+        elif block.startswith("do:"):
+            for number, line in enumerate(block.splitlines()):
+                when = "{any_rcpt: {domain: example.net}}"
+                yield f"version: 1\nrules:\n  - id: r{number}\n    when: {when}\n    {line}\n...\n"
+        elif block.startswith("when:"):
+            body = "".join(f"    {line}\n" for line in block.splitlines())
+            yield f"version: 1\nrules:\n  - id: r\n{body}    do: {{hold: {{reason: x}}}}\n...\n"
+        else:
+            yield f"version: 1\n{block}...\n"
+
+
+@pytest.mark.parametrize("text", policy_pieces())
+def test_the_language_page_speaks_the_language(text: str) -> None:
+    """Every piece of policy in it loads."""
+    assert [] == errors(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Files, commands: a reader who looks finds them."""
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:docs|postfix|tests|policies|milter)/[\w./-]*)`", text)
+    rooms = re.findall(
+        r"`((?:front|policy|engine|conditions|image|loader|supervisor|settings|observe|model|trial|cli)/\w+\.py)`", text
+    )
+    assert [] == [name for name in paths if not (ROOT / name).exists()]
+    assert [] == [name for name in rooms if not (ROOT / "milter" / "tidegate" / name).exists()]
+    commands = re.findall(r"`tidegate ([a-z]+)|^ {4}tidegate ([a-z]+)", text, re.MULTILINE)
+    assert [] == [name for pair in commands for name in pair if name and name not in COMMANDS]
+
+
+def test_every_setting_has_a_member() -> None:
+    """The registry and the values know the same names; `metrics` is two."""
+    members = set(Settings.__dataclass_fields__) - {"metrics_host", "metrics_port"}
+    assert members == set(KEYS) - {"metrics"}
+
+
+def test_the_house_names_every_room() -> None:
+    """The drawing has all of them."""
+    page = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    rooms = {path.stem for path in (ROOT / "milter" / "tidegate").iterdir() if not path.name.startswith("__")}
+    assert set() == {
+        room for room in rooms if not re.search(rf"\b{room}\b", page.partition("```")[2].partition("```")[0])
+    }
