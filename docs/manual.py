@@ -1,8 +1,9 @@
 """Makes the man pages out of the docs, the commands and the registries: `python3 docs/manual.py FOLDER`.
 
 tidegate(8) is the command line and docs/operations.md, tidegate.yaml(5) docs/settings.md, tidegate-policy(5)
-docs/policy.md, docs/scenarios.md and docs/reference.md. Promises: the same sources give the same bytes (no date). Refuses Markdown beyond
-what those pages use: headings, paragraphs, items, tables, fenced blocks, `code`, **bold**, *emphasis*.
+docs/policy.md, docs/scenarios.md and docs/reference.md. Promises: the same sources give the same bytes (no
+date). Refuses Markdown beyond what those pages use: headings, paragraphs, items, tables, fenced blocks, `code`,
+**bold**, *emphasis*.
 """
 
 from __future__ import annotations
