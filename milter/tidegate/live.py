@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -25,6 +26,7 @@ _FEW = 10  # so many entries may vanish at once without a question
 _DAY = 86400.0  # seconds
 _PAST = 20  # states that are remembered, to know a revert by
 NAME = "accepted"
+_END_MARK = re.compile(rb"\.\.\.(?:[ \t]+#.*)?\Z")
 
 
 class Live:
@@ -176,7 +178,7 @@ def has_end_mark(data: bytes) -> bool:
     for line in reversed(data.rstrip().splitlines()):
         text = line.strip()
         if text and not text.startswith(b"#"):
-            return line.rstrip() == b"..."
+            return _END_MARK.match(line.rstrip()) is not None
     return False
 
 

@@ -14,7 +14,18 @@ from tests.builders.verdicts import closed_recipient, deferring, discarding, hol
 from tidegate.front import callbacks, session
 from tidegate.front.answer import CONTINUE, DISCARD, NOREPLY, REJECT, TEMPFAIL
 from tidegate.front.callbacks import NO_BODY, QUIET_BODY, QUIET_CONNECT, QUIET_HEADER, QUIET_HELO, QUIET_RCPT
-from tidegate.model import Disposition, Mode, Rule, Transaction, Verdict
+from tidegate.model import (
+    Actions,
+    Always,
+    Disposition,
+    Mode,
+    RemoveHeader,
+    Rule,
+    SetHeader,
+    Template,
+    Transaction,
+    Verdict,
+)
 
 TEMPORARY = "451 4.3.0 Temporary failure in our policy check, please try again later"
 
@@ -374,6 +385,56 @@ def test_too_many_edits_are_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CONTINUE == front.end_of_message()
     assert ["quarantine"] == [call[0] for call in front.context.calls]
     assert ["hold"] == [line["disposition"] for line in front.lines()]
+
+
+@pytest.mark.parametrize(
+    ("rule", "held"),
+    [
+        (Rule("hide", Always(), Actions(edits=(RemoveHeader("X-Secret"),))), True),
+        (Rule("set", Always(), Actions(edits=(SetHeader("X-Secret", (Template("no"),)),))), True),
+        (labelling(), False),
+    ],
+    ids=["remove", "set", "add"],
+)
+def test_headers_beyond_the_cap_are_not_left_behind(monkeypatch: pytest.MonkeyPatch, rule: Rule, held: bool) -> None:
+    """Who can't see all headers of a name can't remove them: a person has to look at such a message."""
+    monkeypatch.setattr(callbacks, "MAX_HEADERS", 2)
+    front = Front(FakePolicies([rule]))
+    front.envelope()
+    for _ in range(3):
+        front.header("X-Secret", b"yes")
+    assert CONTINUE == front.end_of_message()
+    assert held == (["quarantine"] == [call[0] for call in front.context.calls])
+    assert ["hold" if held else "accept"] == [line["disposition"] for line in front.lines()]
+
+
+def test_a_refused_recipient_is_no_message() -> None:
+    """Verdicts are counted for each message, refusals at RCPT for each recipient; their rules are counted in both."""
+    front = Front(FakePolicies([closed_recipient()]))
+    front.envelope(["carol@example.net", "bob@example.net"])
+    assert CONTINUE == front.end_of_message()
+    counts = front.tally.counts
+    assert (1, 0, 1, 1) == (counts["accept"], counts["reject"], counts["recipients_refused"], counts["rule closed"])
+
+
+def test_the_clients_own_time_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes a minute for its message is slow, not we; what is timed is our answer to the end of it."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    front = Front(FakePolicies())
+    front.envelope()
+    clock[0] += 60
+
+    def judge(*_: object) -> Verdict:
+        clock[0] += 0.25
+        return Verdict(Disposition.ACCEPT)
+
+    monkeypatch.setattr(callbacks, "judge", judge)
+    timed: list[float] = []
+    monkeypatch.setattr(front.tally, "seconds", timed.append)
+    assert CONTINUE == front.end_of_message()
+    assert [0.25] == timed
+    assert [60250.0] == [line["ms"] for line in front.lines()]
 
 
 def test_a_verdict_of_mixed_classes_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

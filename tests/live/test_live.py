@@ -103,6 +103,7 @@ def test_a_confirmed_absence_is_one(sources: tuple[Source, ...], error: str, lef
         (b"a\n...\n", True),
         (b"a\r\n...\r\n", True),
         (b"a\n...\n\n# end\n", True),
+        (b"a\n... # the end\n", True),
         (b"a\n ...\n", False),
         (b"a\n....\n", False),
         (b"a", False),

@@ -62,7 +62,7 @@ def refuse_recipient(ctx: Any, desk: Desk, session: Session, verdict: Verdict, r
     set_reply(ctx, reply)
     transaction = session.transaction("", with_message=False)
     _log(desk, session, "rcpt", transaction, verdict, reply, _NAMES[verdict.disposition], recipient=recipient)
-    count(desk, verdict)
+    _count_rules(desk, verdict)
     desk.tally.event(Event.RECIPIENTS_REFUSED)
     return code
 
@@ -73,10 +73,9 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
     Raises whatever libmilter raises over an edit; the guard makes that a deferral, with which Postfix drops the edits.
     """
     operations = plan(verdict.changes, transaction) if verdict.changes else ()
-    if len(operations) > MAX_OPERATIONS:
-        # Postfix's cleanup(8) loses the session over ten thousand edits; a person has to look at such a message.
-        reason = f"{len(operations)} edits would be needed, more than {MAX_OPERATIONS}"
-        verdict, operations = replace(verdict, disposition=Disposition.HOLD, reason=reason, changes=Changes()), ()
+    obstacle = _obstacle(verdict.changes, transaction, len(operations)) if verdict.changes else ""
+    if obstacle:
+        verdict, operations = replace(verdict, disposition=Disposition.HOLD, reason=obstacle, changes=Changes()), ()
     disposition = verdict.disposition
     reply: Reply | None = None
     code = CONTINUE
@@ -92,20 +91,28 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
         if disposition is Disposition.HOLD:
             ctx.quarantine(verdict.reason or f"held by {verdict.rule}")
     _log(desk, session, "eom", transaction, verdict, reply, _NAMES[disposition])
-    count(desk, verdict)
-    desk.tally.seconds(session.milliseconds / 1000)
+    desk.tally.verdict(disposition)
+    if not verdict.certain:
+        desk.tally.event(Event.UNCERTAIN)
+    _count_rules(desk, verdict)
     return code
 
 
-def count(desk: Desk, verdict: Verdict) -> None:
-    """The verdict and the rules that matched, into the metrics."""
-    tally = desk.tally
-    tally.verdict(verdict.disposition)
+def _obstacle(changes: Changes, transaction: Transaction, operations: int) -> str:
+    """Why the edits can't be carried out whole, so that a person has to look at the message; "" where they can."""
+    if operations > MAX_OPERATIONS:  # Postfix's cleanup(8) loses the session over ten thousand edits
+        return f"{operations} edits would be needed, more than {MAX_OPERATIONS}"
+    message = transaction.message
+    if message is not None and not message.complete and any(change.replace for change in changes.headers):
+        return "more headers than are kept, so those of one name can't all be replaced"
+    return ""
+
+
+def _count_rules(desk: Desk, verdict: Verdict) -> None:
+    """The rules that matched, into the metrics."""
     for mark in verdict.trail:
         if mark.truth is Truth.YES:
-            tally.rule(mark.rule, mark.shadow)
-    if not verdict.certain:
-        tally.event(Event.UNCERTAIN)
+            desk.tally.rule(mark.rule, mark.shadow)
 
 
 def _refusal(verdict: Verdict, reference: str) -> tuple[int, Reply]:

@@ -238,6 +238,7 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
+        desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code
 

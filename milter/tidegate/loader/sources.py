@@ -111,7 +111,7 @@ class Digester:
         whole = hashlib.sha256()
         fresh: dict[str, tuple[tuple[int, ...], str]] = {}
         try:
-            found = names(path)[:FILES_LIMIT]
+            found = sorted(names(path)[:FILES_LIMIT], key=_shown)  # as whole_digest does, which has no other names
         except OSError as error:
             whole.update(f"unreadable: {path}: {error.strerror}".encode())
             found = []

@@ -94,7 +94,7 @@ class Tally:
         self._cells[_EVENT_CELL[event]] += 1
 
     def seconds(self, seconds: float) -> None:
-        """One message took `seconds` of ours, from its first event to its verdict."""
+        """One message took `seconds` of ours, from its end to our answer; the client's own time is not in it."""
         cells = self._cells
         cells[_BUCKETS + bisect_left(BUCKETS, seconds)] += 1
         cells[_MICROSECONDS] += max(0, int(seconds * 1e6))

@@ -101,7 +101,7 @@ def _histogram(lines: list[str], buckets: tuple[int, ...], seconds: float) -> No
     for bound, hits in zip([*map(str, BUCKETS), "+Inf"], buckets, strict=True):
         count += hits
         rows.append(({"le": bound}, count))
-    _family(lines, name, "histogram", "Our own time per message.", [])
+    _family(lines, name, "histogram", "Our own time per message, from its end to our answer.", [])
     lines.extend(f"{name}_bucket{_labels(labels)} {_number(value)}" for labels, value in rows)
     lines.append(f"{name}_sum {_number(seconds)}")
     lines.append(f"{name}_count {count}")

@@ -32,7 +32,9 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "bad-value": CodeRow("a value that can't be used", "write one of the forms that are named"),
     "bad-number": CodeRow("a number that can't be used", "write a plain decimal number of the range that is named"),
     "bad-date": CodeRow("a date or time that can't be used", "write 2027-06-30, or 2027-06-30T18:00"),
-    "bad-id": CodeRow("an id that can't be used", "use letters, digits, `.`, `_` and `-`, at most 64, a letter first"),
+    "bad-id": CodeRow(
+        "an id that can't be used", "use letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first"
+    ),
     "duplicate-id": CodeRow("an id is used twice: neither entry counts", "rename or remove one of them"),
     "too-large": CodeRow("a condition that grew too large or too deep", "move long enumerations into a list"),
     "more-problems": CodeRow("an entry has more problems than are told", "repair those that are shown"),

@@ -34,7 +34,7 @@ RULE_KEYS: dict[str, KeyRow] = {
     "per_recipient": KeyRow("judged at RCPT, refuses or defers only that recipient"),
     "examples": KeyRow("cases that match and that don't; they run when the rule's text changes"),
     "expect": KeyRow("how many messages it may hit (not yet)"),
-    "max_stale": KeyRow("how long the last good version may serve, e.g. 7d", True),
+    "max_stale": KeyRow("how long the last good version may serve, e.g. 7d (read, and without effect yet)", True),
     "brake": KeyRow("whether the brake may ease it (not yet)"),
 }
 
