@@ -121,7 +121,8 @@ def test_conventions_are_applied_to_items() -> None:
 OWN = [
     (ListKind.ADDRESS, "first.last@mail.example.com"),
     (ListKind.DOMAIN, ".example.com"),
-    (ListKind.LOGIN, "alice@example.com"),
+    (ListKind.LOGIN, "alice"),
+    (ListKind.MAP, "alice@example.com"),
     (ListKind.STRING, "x-project_7"),
 ]
 

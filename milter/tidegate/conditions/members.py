@@ -96,8 +96,9 @@ def own_keys(kind: ListKind, conventions: Conventions) -> re.Pattern[str] | None
         return re.compile(rf"{length}[{local}]+@{_OWN_NAME}\Z")
     if kind is ListKind.DOMAIN:
         return re.compile(rf"{length}\.?{_OWN_NAME}\Z")
-    if kind is ListKind.LOGIN:
-        return re.compile(rf"{length}[a-z0-9._+-]+@[a-z0-9.-]+\Z")
+    if kind in (ListKind.LOGIN, ListKind.MAP):
+        realm = "" if conventions.default_realm else "?"
+        return re.compile(rf"{length}[a-z0-9._+-]+(?:@[a-z0-9.-]+){realm}\Z")
     if kind is ListKind.STRING:
         return re.compile(rf"{length}[a-z0-9@._+-]+\Z")
     return None

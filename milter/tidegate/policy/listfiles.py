@@ -29,7 +29,9 @@ _WHITE = " \t\r\n\f\v"
 
 
 class CheckItem(Protocol):
-    """Makes a key or a value from a text: (normalised, what is wrong)."""
+    """Makes a key or a value from a text: (normalised, what is wrong). `own` fits items that are their own keys."""
+
+    own: re.Pattern[str] | None
 
     def key(self, text: str) -> tuple[str, str]: ...
     def value(self, text: str) -> tuple[str, str]: ...
@@ -84,8 +86,13 @@ def read_lines(kind: ListKind, data: bytes, check: CheckItem) -> Lines:
     lines = Lines()
     add = _add_pair if kind is ListKind.MAP else _add_item
     seen: dict[str, None] = {}
-    for line in _lines(kind, data):
+    for line in _lines(kind, data, check.own):
         lines.count += 1
+        if isinstance(line, str):
+            if line not in seen:
+                seen[line] = None
+                lines.items.append(ListItem(line))
+            continue
         why = line.wrong or add(line, lines, check, seen)
         if why:
             lines.bad += 1
@@ -135,11 +142,18 @@ def _add_pair(line: _Line, lines: Lines, check: CheckItem, seen: dict[str, None]
     return ""
 
 
-def _lines(kind: ListKind, data: bytes) -> Iterator[_Line]:
-    """The lines that hold something, without comments; a map's continued ones as one."""
+def _lines(kind: ListKind, data: bytes, own: re.Pattern[str] | None) -> Iterator[_Line | str]:
+    """The lines that hold something, without comments; a map's continued ones as one.
+
+    A line that is an item and its own key comes as that: nearly all lines of long files are such.
+    """
     data = data.removeprefix(b"\xef\xbb\xbf")
     if kind is not ListKind.MAP:
         for number, raw in enumerate(data.split(b"\n"), 1):
+            text = raw.decode("ascii", "replace")  # what isn't ASCII is nothing that `own` fits
+            if own is not None and own.match(text) and text[0] != "#":
+                yield text
+                continue
             line = _line(kind, number, raw)
             if line is not None:
                 yield line

@@ -283,9 +283,13 @@ class _LineChecker:
 
     def __init__(self, name: str, kind: ListKind, names: Names) -> None:
         self._name, self._kind, self._names = name, kind, names
+        self.own = own_keys(kind, names.conventions)
+        self._grant = own_keys(ListKind.ADDRESS, names.conventions) if name == "logins" else None
 
     def key(self, text: str) -> tuple[str, str]:
         """The item's key, and what is wrong with it."""
+        if self.own is not None and self.own.match(text):
+            return text, ""
         if self._kind is ListKind.REGEX:
             why = self._names.pattern(text)
             return text, f"{shown(text)} can't be run: {why}" if why else ""
@@ -296,6 +300,8 @@ class _LineChecker:
 
     def value(self, text: str) -> tuple[str, str]:
         """A map's value, and what is wrong with it."""
+        if self._grant is not None and self._grant.match(text):
+            return text, ""
         return map_value(self._name, text, self._names)
 
 
