@@ -6,14 +6,13 @@ import gc
 import mmap
 import os
 import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders.rules import a_list, a_rule, contains, matching
-from tidegate import image, patterns
+from tidegate import image
 from tidegate.engine.index import build_index
 from tidegate.image import BadImage, Generation
 from tidegate.image.generation import DECODED
@@ -33,7 +32,6 @@ from tidegate.model import (
     Rule,
     Test,
 )
-from tidegate.patterns import engine
 
 
 def login(name: str) -> Test:
@@ -316,21 +314,6 @@ def test_threads_share_a_generation(data: bytes) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-@pytest.fixture
-def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without the pattern engine."""
-    monkeypatch.setattr(engine, "LIBRARY", "libhs-that-is-not-there.so")
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    for cached in (engine._load, patterns.check, patterns.compiled):
-        cached.cache_clear()
 
 
 @pytest.mark.usefixtures("no_engine")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate import patterns
-from tidegate.patterns import Database, PatternError, engine
+from tidegate.patterns import Database, PatternError
 from tidegate.patterns.cost import LIMIT, cost
 
 
@@ -180,22 +179,7 @@ def test_threads_scan_at_once() -> None:
     assert [database.scan(b"nothing") for database in grown] == [False] * 12
 
 
-@pytest.fixture
-def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without the library."""
-    monkeypatch.setattr(engine, "LIBRARY", "libhs-that-is-not-there.so")
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    for cached in (engine._load, patterns.check, patterns.compiled):
-        cached.cache_clear()
-
-
-@pytest.mark.usefixtures("no_library")
+@pytest.mark.usefixtures("no_engine")
 def test_without_the_library_the_cure_is_named() -> None:
     """A missing library is said, with the packages that cure it."""
     assert "apt install libhyperscan5" in patterns.available()

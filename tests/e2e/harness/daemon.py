@@ -19,17 +19,17 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.e2e.harness.postfix import until
+from tests.e2e.harness.started import Started
 
 ROOT = Path(__file__).resolve().parents[3]
 STARTS_WITHIN = 12.0  # seconds; the daemon promises 10
 MARK = "...\n"
 
 
-class Daemon:
+class Daemon(Started):
     """One daemon; `with Daemon({"10.yaml": TEXT}) as daemon:` runs it on a unix socket of its own."""
 
     def __init__(self, policies: Mapping[str, str | bytes] | None = None, **settings: object) -> None:
@@ -69,19 +69,6 @@ class Daemon:
         """(Re)write the settings file."""
         self.settings |= settings
         self.config.write_text("".join(f"{name}: {value}\n" for name, value in self.settings.items()))
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.remove()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove()
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────
 

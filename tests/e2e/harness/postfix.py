@@ -21,10 +21,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.e2e.harness.sink import free_port
+from tests.e2e.harness.started import Started
 
 _PROGRAMS = "/usr/lib/postfix/sbin"
 _MAILBOXES = ("pickup unix n - n 1 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 1 1 qmgr")
@@ -104,7 +103,7 @@ class Queued:
     recipients: tuple[str, ...]
 
 
-class Postfix:
+class Postfix(Started):
     """The whole of it; `with Postfix(sink_port, [Service(...)]) as postfix:` runs it."""
 
     def __init__(
@@ -127,19 +126,6 @@ class Postfix:
     def port(self) -> int:
         """The first service's port."""
         return self.services[0].port
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.remove()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.remove()
 
     def start(self) -> None:
         """Write everything, start, and wait until each service answers. Raises RuntimeError with the log."""
