@@ -29,7 +29,7 @@ CODES: dict[str, tuple[str, str]] = {
     "settings-changed": ("the settings on disk differ from those in force", "restart, or run --takeover"),
     "listen-failed": ("the milter socket can't be opened", "correct `listen`, or the folder's permissions"),
     "socket-lost": ("the milter socket is gone from its place", "restart the daemon; see who removes files there"),
-    "no-policy": ("there is no policy file: all mail is accepted", "put a *.yaml file into the policy directory"),
+    "no-policy": ("there is no policy: all mail is accepted", "put a *.yaml file into the policy directory"),
     "no-generation": ("no policy could be loaded: all mail is deferred", "repair the policy directory"),
     "source-unreadable": ("a source can't be read; what it held before stays in force", "make it readable"),
     "source-empty": (
@@ -45,6 +45,10 @@ CODES: dict[str, tuple[str, str]] = {
         "more than half of the entries are gone at once; they stay in force",
         f"restore them, or {CONFIRM}",
     ),
+    "entry-stale": ("an entry serves as it last was", "repair or restore what is named"),
+    "entry-skipped": ("an entry is not in force", "repair what is named"),
+    "entry-deferring": ("the mail that an entry may concern is deferred", "repair what is named"),
+    "entry-tripped": ("an entry has been eased", "see why it hit so much"),
     "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
     "record-corrupt": ("the record of accepted entries is damaged; it was set aside", "none: a new one is written"),
@@ -109,19 +113,19 @@ def reconcile(book: Book, problems: Iterable[Problem], entries: Iterable[Entry],
     """Compare the book with what is wrong now. Notices raise nothing; warnings and errors do."""
     current: dict[Key, Alert] = {}
     blamed: set[str] = set()
-    for problem in problems:
-        if problem.severity < Severity.WARNING:
+    for found in problems:
+        if found.severity < Severity.WARNING:
             continue
-        subject = str(problem.entry) if problem.entry else problem.place.source
+        subject = str(found.entry) if found.entry else found.place.source
         blamed.add(subject)
-        _add(current, book, subject, problem, now)
+        _add(current, book, subject, found, now)
     for code, suffering in _suffering(entries, blamed).items():
         if len(suffering) > _MANY:
             _add_summary(current, book, code, suffering, now)
             continue
         for entry in suffering:
             text = entry.reason or f"{entry.key} is {entry.state.value}"
-            _add(current, book, str(entry.key), Problem(code, text, entry.place, Severity.ERROR, entry.key), now)
+            _add(current, book, str(entry.key), problem(code, text, entry.place, entry=entry.key), now)
     raised = tuple(alert for key, alert in current.items() if key not in book)
     cleared = tuple(alert for key, alert in book.items() if key not in current)
     return Change(current, raised, cleared)
@@ -143,7 +147,7 @@ def _add_summary(current: dict[Key, Alert], book: Book, code: str, entries: list
     text = f"{len(entries)} entries are {entries[0].state.value} ({some}, …)"
     key = ("entries", code)
     since = book[key].since if key in book else now
-    current[key] = Alert("entries", code, text, entries[0].place, Severity.ERROR, since, "", len(entries))
+    current[key] = Alert("entries", code, text, entries[0].place, Severity.ERROR, since, CODES[code][1], len(entries))
 
 
 def _add(current: dict[Key, Alert], book: Book, subject: str, problem: Problem, now: float) -> None:

@@ -22,16 +22,19 @@ DOCUMENT: dict[str, Any] = {
     "settings": {"file": "/etc/t.yaml", "last_good": False},
     "entries": [
         {"key": "rule fine", "state": "active", "place": ["10.yaml", 3, 5, 0], "reason": ""},
-        {"key": "rule old", "state": "stale", "place": ["10.yaml", 9, 5, 0], "reason": "the edit is invalid"},
+        {"key": "rule old", "state": "stale", "place": ["10.yaml", 9, 5, 0], "reason": "unknown key"},
+        {"key": "rule doubted", "state": "deferring", "place": ["10.yaml", 20, 5, 0], "reason": "its list is broken"},
     ],
     "alerts": [
         {
+            "subject": "rule old",
             "severity": "error",
             "place": "10.yaml:9:5",
             "message": "unknown key",
             "code": "unknown-key",
             "since": 7240.0,
             "cure": "remove it",
+            "count": 2,
         }
     ],
 }
@@ -45,13 +48,13 @@ def test_the_text() -> None:
         "3  abababababababab  for 5 min",
         "7 active, 1 stale",
         "10 s ago",
-        "STALE       rule old at 10.yaml:9:5: the edit is invalid",
-        "[unknown-key]",
+        "DEFERRING   10.yaml:20:5: rule doubted: its list is broken",
+        "ERROR       10.yaml:9:5: rule old (STALE): unknown key (2 times) [unknown-key], for 60 s",
         "cure: remove it",
         "2 sessions",
     ):
         assert words in shown
-    assert "rule fine" not in shown
+    assert ("rule fine" not in shown, 1) == (True, shown.count("rule old"))
 
 
 def test_no_generation_is_said_as_what_it_means() -> None:

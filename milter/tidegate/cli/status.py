@@ -72,19 +72,22 @@ def text(document: Mapping[str, Any]) -> str:
     ]
     if not document["workers"]:
         lines.append("workers     none")
-    odd = [entry for entry in document.get("entries", ()) if entry["state"] not in _QUIET]
-    lines += [f"{entry['state'].upper():<11} {entry['key']} at {_place(entry)}: {entry['reason']}" for entry in odd]
+    told = {alert.get("subject") for alert in document.get("alerts", ())}
+    odd = [one for one in document.get("entries", ()) if one["state"] not in _QUIET and one["key"] not in told]
+    lines += [f"{entry['state'].upper():<11} {_place(entry)}: {entry['key']}: {entry['reason']}" for entry in odd]
     return "\n".join([*map(safe, lines), *alert_lines(document)])
 
 
 def alert_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """The alerts that stand, with place, age and cure."""
+    """The alerts that stand: place, which entry and what became of it, the reason, age and cure."""
+    states = {entry["key"]: entry["state"] for entry in document.get("entries", ())}
     for alert in document.get("alerts", ()):
         age = _age(float(document["now"]) - alert["since"])
-        more = f" ({alert['count']} times)" if alert.get("count", 1) > 1 else ""
-        yield safe(
-            f"{alert['severity'].upper():<11} {alert['place']}: {alert['message']}{more} [{alert['code']}], for {age}"
-        )
+        more = f" ({alert['count']} times)" if alert["count"] > 1 else ""
+        subject = alert["subject"]
+        about = f"{subject} ({states[subject].upper()}): " if subject in states else ""
+        said = f"{about}{alert['message']}{more} [{alert['code']}], for {age}"
+        yield safe(f"{alert['severity'].upper():<11} {alert['place']}: {said}")
         if alert["cure"]:
             yield safe(f"            cure: {alert['cure']}")
 

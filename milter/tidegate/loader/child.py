@@ -70,7 +70,7 @@ def work(child: Confined, request: Request) -> None:
         _nothing(child, request, unread, problems, began)
         return
     if not sources:
-        text = f"there is no policy file in {request.policies}: all mail is accepted"
+        text = f"there is no policy in {request.policies}: all mail is accepted"
         problems = (*problems, problem("no-policy", text, Place(".", 0, 0)))
     lists = _ListFiles(request.policies)
     before = _earlier(request.before)
