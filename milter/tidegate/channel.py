@@ -98,12 +98,19 @@ def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, ...]
 
 
 def memory(name: str, data: bytes) -> int:
-    """A sealed memfd with `data`: whoever maps it can't be killed by a truncation, as with a plain file (SIGBUS)."""
+    """A sealed memfd with `data`: whoever maps it can't be killed by a truncation, as with a plain file (SIGBUS).
+
+    The caller closes it. Raises OSError.
+    """
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    written = 0
-    while written < len(data):
-        written += os.write(descriptor, memoryview(data)[written:])
-    seal(descriptor)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(descriptor, memoryview(data)[written:])
+        seal(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -92,7 +92,7 @@ def run_worker(assignment: Assignment) -> None:
         # What is here now stays: a full collection that looked at it all would hold every session up for 10 ms.
         gc.freeze()
         threading.Thread(target=worker.obey, name="commands", daemon=True).start()
-        front.run(worker.desk)
+        front.run()
         # libmilter came back on its own: whatever the reason, the supervisor replaces us.
         _log.error("libmilter ended", slot=assignment.slot)
     except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor

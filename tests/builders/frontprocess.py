@@ -84,7 +84,7 @@ def main(place: str, log: str, stage: str, fault: str) -> None:
     desk = front.Desk(live, Counters(1).tally(0), 8.0, True, writer)
     front.install(desk)
     Path(temporary).rename(place)
-    front.run(desk)
+    front.run()
 
 
 if __name__ == "__main__":

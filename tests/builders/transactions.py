@@ -29,7 +29,6 @@ from tidegate.model import (
     Index,
     ListKind,
     Message,
-    Mode,
     Recipient,
     Rule,
     Transaction,
@@ -147,7 +146,6 @@ class FakePolicies:
         self.rules = tuple(rules)
         self.reads_body = False
         self.per_recipient = tuple(at for at, rule in enumerate(self.rules) if rule.per_recipient)
-        self.shadows = frozenset(at for at, rule in enumerate(self.rules) if rule.mode is Mode.SHADOW)
         acting = (at for at, rule in enumerate(self.rules) if rule.do.exempt is not None)
         self.exempts = frozenset(acting if exempts is None else exempts)
         everyone = tuple(at for at in range(len(self.rules)) if at not in self.per_recipient)

@@ -47,3 +47,14 @@ def test_nonsense_is_a_word_of_its_own(data: bytes) -> None:
     packet = Channel(near).receive()
     assert packet is not None
     assert "nonsense" == packet.word
+
+
+def test_memory_can_not_be_cut() -> None:
+    """Nobody can shrink or write what a worker has mapped."""
+    descriptor = memory("test", b"data")
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 1)
+    with pytest.raises(PermissionError):
+        os.pwrite(descriptor, b"x", 0)
+    assert b"data" == content(descriptor)
+    os.close(descriptor)

@@ -36,16 +36,16 @@ _ROWS = (
     Field("rcpt.domain", _T.DOMAIN, _S.RCPT, "a recipient's domain", recipient=True),
     Field("rcpt.localpart", _T.TEXT, _S.RCPT, "what stands before the @ of a recipient", recipient=True),
     Field("rcpt.external", _T.BOOLEAN, _S.RCPT, "a recipient's domain is not in `own-domains`", recipient=True),
-    Field("header.from.address", _T.ADDRESS, _S.HEADERS, "the mailboxes of From", multiple=True),
-    Field("header.from.domain", _T.DOMAIN, _S.HEADERS, "their domains", multiple=True),
+    Field("header.from.address", _T.ADDRESS, _S.HEADERS, "the mailboxes of From"),
+    Field("header.from.domain", _T.DOMAIN, _S.HEADERS, "their domains"),
     Field("header.from.aligned", _T.BOOLEAN, _S.HEADERS, "the login may use every mailbox of From"),
-    Field("header.sender.address", _T.ADDRESS, _S.HEADERS, "the mailbox of Sender", multiple=True),
-    Field("header.sender.domain", _T.DOMAIN, _S.HEADERS, "its domain", multiple=True),
+    Field("header.sender.address", _T.ADDRESS, _S.HEADERS, "the mailbox of Sender"),
+    Field("header.sender.domain", _T.DOMAIN, _S.HEADERS, "its domain"),
     Field("header.sender.aligned", _T.BOOLEAN, _S.HEADERS, "the login may use the mailbox of Sender"),
-    Field("header.reply-to.address", _T.ADDRESS, _S.HEADERS, "the mailboxes of Reply-To", multiple=True),
-    Field("header.reply-to.domain", _T.DOMAIN, _S.HEADERS, "their domains", multiple=True),
+    Field("header.reply-to.address", _T.ADDRESS, _S.HEADERS, "the mailboxes of Reply-To"),
+    Field("header.reply-to.domain", _T.DOMAIN, _S.HEADERS, "their domains"),
     Field("header.reply-to.aligned", _T.BOOLEAN, _S.HEADERS, "the login may use every mailbox of Reply-To"),
-    Field("subject", _T.TEXT, _S.HEADERS, "the decoded subject", multiple=True),
+    Field("subject", _T.TEXT, _S.HEADERS, "the decoded subject"),
     Field("disclosed.count", _T.NUMBER, _S.HEADERS, "distinct addresses visible in To and Cc"),
     Field("disclosed.external_count", _T.NUMBER, _S.HEADERS, "those of them outside `own-domains`"),
     Field("message.size", _T.NUMBER, _S.BODY, "bytes; SIZE= of MAIL where no rule reads the body"),
@@ -71,5 +71,5 @@ def find_field(name: str) -> Field | None:
     name = name.lower()
     row = FIELDS.get(name)
     if row is None and name.startswith("header.") and _HEADER_NAME.match(name[7:]) and not _PART.search(name):
-        row = Field(name, FieldType.TEXT, Stage.HEADERS, "the decoded values of that header", multiple=True)
+        row = Field(name, FieldType.TEXT, Stage.HEADERS, "the decoded values of that header")
     return row

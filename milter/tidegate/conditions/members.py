@@ -318,9 +318,3 @@ def glob_matches(pattern: str, text: str) -> bool:
         else:
             return False
     return not pattern[mark:].strip("*")
-
-
-def glob_expression(pattern: str) -> str:
-    """The same as the source of a regular expression that fits the whole text, line breaks included."""
-    middle = "".join("(?s:.*)" if c == "*" else "(?s:.)" if c == "?" else re.escape(c) for c in pattern)
-    return f"^{middle}$"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from tidegate.conditions.evaluate import cause, evaluate, matched_recipients
+from tidegate.conditions.evaluate import cause, evaluate, matched_recipients, weigh
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import find_field
 from tidegate.conditions.readers import directions
@@ -130,12 +130,6 @@ def outward(facts: Facts) -> Answer:
     if Direction.INBOUND not in possible:
         return YES, None
     return (NO, None) if len(possible) == 1 else (UNKNOWN, why)
-
-
-def weigh(doubts: Iterable[Cause]) -> Cause:
-    """One cause for several: lasting only if all are, for then a retry can't help."""
-    found = list(doubts)
-    return next((one for one in found if one.doubt is Doubt.PASSING), found[0])
 
 
 def _stand(rule: Rule, truth: Truth, why: Cause | None, facts: Facts) -> Stand:

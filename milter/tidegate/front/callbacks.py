@@ -45,7 +45,7 @@ def install(desk: Desk) -> None:
     desk.start_flushing()
 
 
-def run(_desk: Desk) -> None:
+def run() -> None:
     """libmilter's main(); returns only if libmilter ends."""
     milter.main()
 

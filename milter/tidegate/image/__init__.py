@@ -8,7 +8,6 @@ traits      what is computed from all rules once
 build       from what was loaded to the image
 earlier     what an image lends to the next one
 generation  the image in use: model.PolicySet
-memory      sealed memory files
 
 Promises: an image is accepted only if no byte of it was changed, is cheap to open and to share, and holds no code.
 Refuses: knowing YAML, marks and problems (the loader's report has them).
@@ -20,7 +19,6 @@ from tidegate.image.build import build
 from tidegate.image.earlier import Earlier, earlier
 from tidegate.image.generation import Generation
 from tidegate.image.layout import BadImage, Buffer, Summary, summary
-from tidegate.image.memory import map_fd, sealed_memfd
 
 __all__ = [
     "BadImage",
@@ -30,7 +28,5 @@ __all__ = [
     "Summary",
     "build",
     "earlier",
-    "map_fd",
-    "sealed_memfd",
     "summary",
 ]

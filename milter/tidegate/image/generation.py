@@ -96,7 +96,7 @@ class Generation:
 
     __slots__ = (
         "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
-        "conventions", "digest", "exempts", "index", "number", "per_recipient", "reads_body", "shadows",
+        "conventions", "digest", "exempts", "index", "number", "per_recipient", "reads_body",
     )  # fmt: skip
     number: int
     digest: str
@@ -104,18 +104,12 @@ class Generation:
     index: Index
     reads_body: bool
     per_recipient: tuple[int, ...]
-    shadows: frozenset[int]
     exempts: frozenset[int]
 
     def __init__(self, buffer: Buffer) -> None:
         """Open it in one go. Raises BadImage."""
         for _ in self._open(buffer):
             pass
-
-    @classmethod
-    def open(cls, buffer: Buffer) -> Generation:
-        """The same as the constructor."""
-        return cls(buffer)
 
     @classmethod
     def steps(cls, buffer: Buffer) -> Generator[None, None, Generation]:
@@ -205,7 +199,7 @@ class Generation:
         traits: Traits = load(TRAITS, section(self._body, contents.traits))
         self.reads_body = traits.reads_body
         self.per_recipient = traits.per_recipient
-        self.shadows, self.exempts = frozenset(traits.shadows), frozenset(traits.exempts)
+        self.exempts = frozenset(traits.exempts)
         shapes = {one.field: one.shapes for one in traits.shapes}
         self.index = Index(exact=exact, shapes=shapes, unkeyed=traits.unkeyed, **rows)
         yield

@@ -10,7 +10,7 @@ from tidegate.conditions.fields import find_field
 from tidegate.engine.index import dormant
 from tidegate.image.codec import TEXT, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
 from tidegate.image.databases import Levels
-from tidegate.model import AllOf, AnyOf, Condition, Index, Mode, Not, Operator, Recipients, Rule, Stage, Test
+from tidegate.model import AllOf, AnyOf, Condition, Index, Not, Operator, Recipients, Rule, Stage, Test
 
 PIECE: Final = 500
 """Keys of the index in one section, which is read in one step: some 0.2 ms."""
@@ -29,7 +29,6 @@ class Traits:
     """Facts about the rules, by number."""
 
     per_recipient: tuple[int, ...]
-    shadows: tuple[int, ...]
     exempts: tuple[int, ...]
     unkeyed: tuple[int, ...]
     shapes: tuple[Shapes, ...]
@@ -62,7 +61,7 @@ class Trees:
 
 
 TRAITS: Final[Codec] = record(
-    Traits, WHOLES, WHOLES, WHOLES, WHOLES, many(record(Shapes, TEXT, WHOLES)), TRUTH
+    Traits, WHOLES, WHOLES, WHOLES, many(record(Shapes, TEXT, WHOLES)), TRUTH
 )  # fmt: skip
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
@@ -110,7 +109,6 @@ def traits_of(rules: Sequence[Rule], index: Index) -> Traits:
     awake = [(number, rule) for number, rule in enumerate(rules) if not dormant(rule)]
     return Traits(
         per_recipient=tuple(number for number, rule in awake if rule.per_recipient),
-        shadows=tuple(number for number, rule in awake if rule.mode is Mode.SHADOW),
         exempts=tuple(number for number, rule in awake if rule.do.exempt is not None),
         unkeyed=index.unkeyed,
         shapes=tuple(Shapes(field, shapes) for field, shapes in index.shapes.items()),

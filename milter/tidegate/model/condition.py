@@ -1,7 +1,7 @@
 """Conditions as data: a tree that says what is asked, and what was answered.
 
 A condition holds no state and compiles nothing; conditions/ evaluates it. Every class here can be
-written to an image and read back (image.py), so fields are plain values, enums or nested conditions.
+written to an image and read back (image/codec.py), so fields are plain values, enums or nested conditions.
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ class Field:
     stage: Stage
     manual: str
     recipient: bool = False  # stands inside any_rcpt, all_rcpt, no_rcpt (or a per_recipient rule) only
-    multiple: bool = False  # may hold several values; a test passes if any of them does
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a judgement asks of a loaded policy. image.py implements it; the core knows only this page."""
+"""What a judgement asks of a loaded policy. image/ implements it; the core knows only this page."""
 
 from __future__ import annotations
 
@@ -76,10 +76,6 @@ class PolicySet(Protocol):
     @property
     def per_recipient(self) -> tuple[int, ...]:
         """The numbers of the rules that are judged at RCPT."""
-
-    @property
-    def shadows(self) -> frozenset[int]:
-        """The numbers of the rules in shadow."""
 
     @property
     def exempts(self) -> frozenset[int]:

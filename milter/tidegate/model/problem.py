@@ -12,7 +12,10 @@ from tidegate.model.words import EntryKind, EntryState, Severity
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A spot in a source: a file name relative to the policy directory (or `redis:KEY`), both from 1."""
+    """A spot in a source: a file name relative to the policy directory (or `redis:KEY`), line and column, both from 1.
+
+    Line 0 is the source as a whole.
+    """
 
     source: str
     line: int

@@ -1,7 +1,7 @@
 """Rules, their actions, and the lists they look into: what a policy file says, ready to be judged.
 
 Texts (`Template`) were checked at load: every placeholder is of the closed set, and whatever it expands to
-is made safe by the one sanitiser (front/reply.py).
+is made safe by the one sanitiser (engine/reply.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tidegate.model.words import (
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with `{placeholders}` of the closed set (policy/texts.py); `text` is as written."""
+    """A text with `{placeholders}` of the closed set (conditions/placeholders.py); `text` is as written."""
 
     text: str
 

@@ -12,7 +12,7 @@ from tidegate.model.words import Disposition, Truth
 class Reply:
     """An SMTP reply. The constructor insists that code and enhanced code are of one class, 4 or 5.
 
-    Text is one line of printable ASCII, at most 400 characters; `%` is not doubled here (front/reply.py does).
+    Text is one line of printable ASCII, at most 400 characters; `%` is not doubled here (front/answer.py does).
     Raises ValueError for anything else: only a bug of ours gets there.
     """
 

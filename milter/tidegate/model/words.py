@@ -101,16 +101,15 @@ class EntryState(str, Enum):
 
 
 class EntryKind(str, Enum):
-    """The three sections of a policy file, and the file itself."""
+    """The three sections of a policy file."""
 
     RULE = "rule"
     LIST = "list"
     CONDITION = "condition"
-    FILE = "file"
 
 
 class Severity(IntEnum):
-    """`ERROR`: the entry is not in force as written. `WARNING`: it is, and somebody should look."""
+    """`ERROR`: the entry is not in force as written. `WARNING`: it is, and somebody should look. `NOTICE`: no alert."""
 
     NOTICE = 0
     WARNING = 1

@@ -30,7 +30,6 @@ class Gauges:
 
     version: str = ""
     generation: int = 0
-    digest: str = ""
     loaded: float = 0.0  # POSIX seconds; 0: never
     attempted: float = 0.0
     problems: int = 0

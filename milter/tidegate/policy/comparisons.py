@@ -29,8 +29,6 @@ WRITTEN_OPERATORS: dict[str, OperatorRow] = {
 DIRECTIONS = tuple(one.value for one in Direction)
 _DIRECTION_OPERATORS = ("in", "exists")
 _SLASHED = re.compile(r"/.*/[a-zA-Z]*\Z", re.DOTALL)
-MAX_PATTERN = 4000
-"""Characters of one pattern."""
 
 
 def build_test(row: Field, node: Node, names: Names, findings: Findings) -> Test | None:
@@ -87,8 +85,8 @@ def _operand(row: Field, written: OperatorRow, node: Node, names: Names, finding
     if written.operand is Operand.LIST:
         if isinstance(node, ScalarNode):
             return _in_list(row, node, names, findings)
-        kind = Operator.ONE_OF if row.name == "direction" else Operator.IN
-        return _one_of(row, kind, node, names, findings)
+        listed = Operator.ONE_OF if row.name == "direction" else Operator.IN
+        return _one_of(row, listed, node, names, findings)
     if written.operand is Operand.NUMBER:
         number = findings.whole(node, what)
         return None if number is None else Test(row.name, operator, (number,))
@@ -231,9 +229,7 @@ def _patterns(row: Field, node: Node, what: str, names: Names, findings: Finding
 
 def check_pattern(text: str, where: Node, what: str, names: Names, findings: Findings) -> bool:
     """Can the engine run it? A problem if not."""
-    if len(text) > MAX_PATTERN:
-        why = f"it has {len(text)} characters; at most {MAX_PATTERN} are allowed"
-    elif _SLASHED.match(text):
+    if _SLASHED.match(text):
         why = "patterns are written without slashes around them (case is ignored); write [/] for one that is meant"
     else:
         why = names.pattern(text)

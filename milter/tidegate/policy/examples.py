@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from tidegate.conditions.fields import FIELDS
-from tidegate.model import Conventions, Place
+from tidegate.model import Place
 from tidegate.policy import elsewhere
 from tidegate.policy.dates import read_moment
 from tidegate.policy.findings import Findings, kind_of
@@ -93,7 +93,7 @@ class Example:
 EXAMPLE_KEYS: dict[str, str] = {"match": "cases that the rule matches", "no_match": "cases that it does not"}
 
 
-def build_examples(node: Node, _conventions: Conventions, findings: Findings) -> tuple[Example, ...]:
+def build_examples(node: Node, findings: Findings) -> tuple[Example, ...]:
     """`examples: {match: [CASE…], no_match: [CASE…]}`."""
     written = findings.mapping(node, "`examples`", "examples: {match: [{sender: a@example.com}]}")
     if written is None:

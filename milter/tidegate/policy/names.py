@@ -74,13 +74,10 @@ class Names:
     exempting: Collection[str] = frozenset()  # ids of rules that exempt
     accepting: bool = False  # an entry's last valid text is being built
     _patterns: dict[str, str] = field(default_factory=dict)
-    _engine: str | None = None
 
     def pattern_engine(self) -> str:
-        """ "" or why patterns can't be run here; asked once for each load."""
-        if self._engine is None:
-            self._engine = patterns.available()
-        return self._engine
+        """ "" or why patterns can't be run here."""
+        return patterns.available()
 
     def pattern(self, source: str) -> str:
         """ "" or why the engine can't run this pattern; each pattern is compiled once for each load."""

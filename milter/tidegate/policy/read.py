@@ -16,14 +16,15 @@ from hashlib import sha256
 from tidegate.model import EntryKey, EntryKind, Place, Problem, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.cut import SECTIONS, Piece, key_blocks, pieces, readable_id
+from tidegate.policy.keys import HEADER_KEYS
+from tidegate.policy.names import ID
 from tidegate.policy.nodes import Mapping, Mark, Node, Origin, Scalar, Sequence, Tag, compose_text, get
 
 MAX_FILE = 32 * 1024 * 1024  # bytes
 MAX_ENTRY = 4 * 1024 * 1024  # characters; an inline list may be long
 MAX_ENTRIES = 20_000
-HEADER = ("id", "mode", "tags", "priority", "scope", "on_invalid", "max_stale", "do")
+_HEADER = (*HEADER_KEYS, "do")
 _MERGED = 20  # followers that a piece may need to be whole
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _END_MARK = re.compile(r"\n\.\.\.[ \t]*(?:#.*)?$", re.MULTILINE)  # a line of its own; begins with a text, to be quick
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -55,11 +56,9 @@ class FileText:
     """One file: its entries, and the problems that belong to none of them."""
 
     name: str
-    version_ok: bool
     entries: tuple[EntryText, ...] = ()
     problems: tuple[Problem, ...] = ()
     complete: bool = True
-    has_end_mark: bool = True
 
 
 def read_entry(key: EntryKey, text: str, place: Place | None = None) -> EntryText:
@@ -99,12 +98,12 @@ def read_file(source: Source) -> FileText:
             "it has no end mark `...`, so a cut file can't be told from a whole one",
             Place(name, lines, 1),
         )
-        file = replace(file, problems=(*file.problems, warning), has_end_mark=False)
+        file = replace(file, problems=(*file.problems, warning))
     return _spoil(file, bad)
 
 
 def _nothing(name: str, code: str, message: str, place: Place | None = None) -> FileText:
-    return FileText(name, False, (), (problem(code, message, place or Place(name, 1, 1)),), complete=False)
+    return FileText(name, (), (problem(code, message, place or Place(name, 1, 1)),), complete=False)
 
 
 def _decode(source: Source) -> tuple[str | None, dict[int, Problem]]:
@@ -155,7 +154,7 @@ def _whole(name: str, text: str, root: Mapping, found: list[Problem]) -> FileTex
     """A file that YAML reads: its nodes are the entries; problems go to the entry in whose lines they stand."""
     wrong = _version(name, get(root, "version"), root.place)
     if wrong is not None:
-        return FileText(name, False, (), (wrong,), complete=False)
+        return FileText(name, (), (wrong,), complete=False)
     problems: list[Problem] = []
     entries: list[EntryText] = []
     complete = True
@@ -170,7 +169,7 @@ def _whole(name: str, text: str, root: Mapping, found: list[Problem]) -> FileTex
                     "unknown-section", f"`{key.text[:60]}` is no section; there are lists, conditions, rules", key.place
                 )
             )
-    return _attribute(FileText(name, True, tuple(entries), tuple(problems), complete), found)
+    return _attribute(FileText(name, tuple(entries), tuple(problems), complete), found)
 
 
 def _attribute(file: FileText, found: list[Problem]) -> FileText:
@@ -208,7 +207,7 @@ def _section(
         if len(entries) >= MAX_ENTRIES:
             problems.append(problem("too-many-entries", f"more than {MAX_ENTRIES} entries in one file", place))
             return False
-        if key is None or not _ID.match(key.text):
+        if key is None or not ID.match(key.text):
             code, what = (
                 ("no-id", "an entry without an id") if key is None else ("bad-id", f"`{key.text[:60]}` can't be an id")
             )
@@ -242,9 +241,7 @@ def _cut(name: str, text: str, found: list[Problem]) -> FileText:
     lines = text.split("\n")
     first = next((n for n, line in enumerate(lines) if re.match(r"version[ \t]*:[ \t]*1[ \t]*(?:#.*)?$", line)), None)
     if first is None:
-        return FileText(
-            name, False, (), tuple(found) or (problem("no-version", "no `version: 1`", Place(name, 1, 1)),), False
-        )
+        return FileText(name, (), tuple(found) or (problem("no-version", "no `version: 1`", Place(name, 1, 1)),), False)
     entries: list[EntryText] = []
     problems: list[Problem] = []
     complete = True
@@ -259,7 +256,7 @@ def _cut(name: str, text: str, found: list[Problem]) -> FileText:
     if not broken:  # the mistake stands outside all entries
         problems += found
         complete = False
-    return FileText(name, True, tuple(entries), tuple(problems), complete)
+    return FileText(name, tuple(entries), tuple(problems), complete)
 
 
 def _joined(name: str, cut: list[Piece]) -> Iterator[Piece]:
@@ -297,7 +294,7 @@ def _piece(name: str, piece: Piece) -> EntryText | list[Problem]:
     node = _only(root) if sound else None
     known = _rule_id(node) if piece.kind is EntryKind.RULE and node is not None else None
     id = known.text if known is not None else readable_id(piece)
-    if not _ID.match(id):
+    if not ID.match(id):
         return [*found, problem("no-id", "an entry whose id can't be read", place)]
     key = EntryKey(piece.kind, id)
     told = tuple(replace(one, entry=key) for one in found)
@@ -326,7 +323,7 @@ def _header(name: str, piece: Piece) -> Mapping | None:
     keys = [key for key, _, _ in blocks]
     mixed = len(set(keys)) < len(keys)  # with the entry behind it, whose mode is none of its business
     for key, text, line in blocks:
-        if key in HEADER and not (mixed and key == "mode"):
+        if key in _HEADER and not (mixed and key == "mode"):
             root, found, sound = compose_text(text, name, line)
             if sound and not found and isinstance(root, Mapping):
                 pairs += root.pairs

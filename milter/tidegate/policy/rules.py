@@ -90,7 +90,7 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     on_error = _word(keys, "on_error", OnError, findings)
     on_uninspected = _word(keys, "on_uninspected", OnUninspected, findings)
     if "examples" in keys:
-        parts.examples = build_examples(keys["examples"], names.conventions, findings)
+        parts.examples = build_examples(keys["examples"], findings)
     _together(written, keys, on_error, on_uninspected, names, parts, findings)
     if findings.broken or parts.when is None or parts.do is None:
         return parts

@@ -3,11 +3,13 @@
 Promises: one thread, which never blocks on a child, a client or a disk of somebody else's; whatever a child does
 (dies, hangs, floods) costs that child only. Refuses: running libmilter, parsing policies, talking to Redis.
 
-    boot      from a settings file to a locked daemon with an open socket
-    reading   the settings, in a confined child
-    daemon    the loop: signals, children, control requests
-    crew      the workers and the clerk: forked, watched, replaced, drained
-    loads     the loader children: limits, deaths, what they found
-    picture   what `tidegate status` shows
-    places    the lock, the socket's name, the account
+    boot          from a settings file to a locked daemon with an open socket
+    reading       the settings, in a confined child
+    daemon        the loop: signals, children, control requests
+    crew          the workers and the clerk: forked, watched, replaced, drained
+    loads         the loader children: limits, deaths, what they found
+    generations   what becomes of a load
+    conditions    what is wrong with the daemon itself, and the alerts
+    picture       what `tidegate status` shows
+    places        the lock, the socket's name, the account
 """

@@ -116,7 +116,6 @@ class Generations:
         return Gauges(
             version=tidegate.__version__,
             generation=picture.number,
-            digest=picture.report.digest,
             loaded=picture.since,
             attempted=self.attempted,
             problems=len(picture.problems),

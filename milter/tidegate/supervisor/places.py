@@ -88,10 +88,6 @@ class Lock:
                 time.sleep(0.05)
         return True
 
-    def holder(self) -> str:
-        """Whose it is, as far as the file says."""
-        return os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-
     def release(self) -> None:
         """Let a successor have it."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -170,8 +166,8 @@ class SocketPlace:
             return "nobody"
         return "ours" if (state.st_dev, state.st_ino) == self._identity else "other"
 
-    def withdraw(self) -> bool:
-        """Remove the socket if it is still ours, so that clients see at once that nobody is there. False: it stays."""
+    def withdraw(self) -> None:
+        """Remove the socket if it is still ours, so that clients see at once that nobody is there."""
         self._lock()
         try:
             if not self._published:
@@ -179,10 +175,9 @@ class SocketPlace:
             elif self.owner() == "ours":
                 os.unlink(self.path)
         except OSError:
-            return False
+            pass  # it stays, and nobody answers there: to a client that is the same
         finally:
             self._unlock()
-        return True
 
     def close_in_child(self) -> None:
         if self._guard >= 0:

@@ -173,12 +173,6 @@ class Overlaid:
         return tuple(number for number, rule in enumerate(self.rules) if rule.per_recipient)
 
     @property
-    def shadows(self) -> frozenset[int]:
-        shadows = self.base.shadows
-        names = {self.base.rule(number).id for number in shadows}
-        return frozenset(number for number, rule in enumerate(self.rules) if rule.id in names)
-
-    @property
     def exempts(self) -> frozenset[int]:
         return frozenset(number for number, rule in enumerate(self.rules) if rule.do.exempt is not None)
 
