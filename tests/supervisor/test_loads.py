@@ -88,6 +88,18 @@ def test_requests_during_a_load_become_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert 2 == len(outcomes) == loads.count
 
 
+def test_it_is_told_while_another_load_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd must not hear READY for a HUP that came during the load that ends."""
+    monkeypatch.setattr(room, "work", deadly(set()))
+    due: list[bool] = []
+    loads = Loads(lambda: Request("/p", "/s", Conventions(), 1), lambda _outcome: due.append(loads.due), lambda: None)
+    loads.ask()
+    loads.ask()
+    while loads.busy:
+        loads.reaped(*os.waitpid(loads.pid, 0))
+    assert [True, False] == due
+
+
 @pytest.mark.parametrize(("seen", "count"), [("s", 1), ("other", 2)])
 def test_what_a_load_has_read_is_not_loaded_again(monkeypatch: pytest.MonkeyPatch, seen: str, count: int) -> None:
     """A change that is seen while a load runs is loaded after it, unless that load has read it already."""

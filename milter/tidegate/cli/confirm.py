@@ -68,11 +68,11 @@ def _wait(daemon: Daemon, before: Mapping[str, Any]) -> dict[str, Any]:
     """The status after the load: at least one has ended since, none runs, and all workers have what came of it."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        after = daemon.status()
+        after = daemon.status(brief=True)
         load, number = after["load"], after["generation"]["number"]
         current = all(worker["generation"] == number for worker in after["workers"])
         if load["count"] > before["load"]["count"] and not load["busy"] and current:
-            return after
+            return daemon.status()
         time.sleep(_LOOK)
     raise UnableError(f"the load did not end within {_PATIENCE:.0f} s; see tidegate status")
 

@@ -79,6 +79,11 @@ def _line(name: str, row: Field) -> str:
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema (draft-07) of policy files."""
+@click.option("--json", "_as_json", is_flag=True, help="As JSON, which it always is.")
+def schema(_as_json: bool) -> None:
+    """Print the JSON Schema (draft-07) of policy files.
+
+    An editor completes from it: tidegate schema > tidegate.schema.json, and on top of a policy file
+    # yaml-language-server: $schema=tidegate.schema.json
+    """
     click.echo(json.dumps(make_schema(), indent=2))

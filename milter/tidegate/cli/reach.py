@@ -53,9 +53,9 @@ class Daemon:
             raise UnableError(str(answer["error"]))
         return answer
 
-    def status(self) -> dict[str, Any]:
-        """Its whole status document."""
-        document = self.ask({"do": "status"})
+    def status(self, brief: bool = False) -> dict[str, Any]:
+        """Its status document; `brief`: without entries, problems and alerts, for who asks often."""
+        document = self.ask({"do": "status", "brief": brief})
         if not document.keys() >= {"version", "generation", "load", "workers"}:
             raise UnableError(f"{self.state}: what answers there is no daemon of ours")
         return document
@@ -69,7 +69,7 @@ def find_daemon(config: str, state: str) -> Daemon:
     denied = False
     for place in states:
         try:
-            ask(place, {"do": "status"})
+            ask(place, {"do": "status", "brief": True})
         except UnreachableError as error:
             reasons.append(str(error))
             denied = denied or isinstance(error.__cause__, PermissionError)

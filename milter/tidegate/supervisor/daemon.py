@@ -363,7 +363,8 @@ class Supervisor:
         self._conditions.policy_problems(problems)
         if self.stage is Stage.SERVING:
             self._remember()
-            notify("READY=1", f"STATUS={self._generations.headline()}")
+            ready = () if self._loads.due else ("READY=1",)  # a HUP that came meanwhile is answered by the next load
+            notify(*ready, f"STATUS={self._generations.headline()}")
 
     def _answer(self, request: Mapping[str, Any]) -> str:
         match request.get("do"):

@@ -70,6 +70,11 @@ class Loads:
         """What the child does, as it names it."""
         return self._child.busy_with if self._child else ""
 
+    @property
+    def due(self) -> bool:
+        """Is another load asked for, after the one that runs?"""
+        return self._again
+
     def ask(self, confirmed: bool = False, digest: str = "") -> None:
         """Load now, or once more after the load that runs; not where that one has read the sources of this digest."""
         self._confirmed = self._confirmed or confirmed
