@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +18,8 @@ from tidegate import live
 from tidegate.cli import COMMANDS, confined, main, reach
 from tidegate.control import UnreachableError
 from tidegate.model import EntryKey, EntryKind
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("command", "code"), [("status", 1), ("confirm", 2), ("reload", 2)])
@@ -104,3 +109,25 @@ def test_help(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert 0 == done.exit_code
     assert "Usage: " in done.output
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("tidegate sta", "status"), ("tidegate fields login", "login"), ("tidegate why --lo", "--log")],
+)
+def test_bash_completes(words: str, offered: str, tmp_path: Path) -> None:
+    """The script as a shell uses it: it finds `tidegate` in the path, and asks it."""
+    command = tmp_path / "tidegate"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tidegate "$@"\n')
+    command.chmod(0o755)
+    typed = f"COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}"
+    line = f'{typed}; _tidegate_completion tidegate; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(
+        ["bash", "-c", f"source <(tidegate completion bash) && {line}"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "milter")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (offered, "") == (done.stdout.strip(), done.stderr)

@@ -98,6 +98,23 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert [] == [name for pair in commands for name in pair if name and name not in COMMANDS]
 
 
+def test_every_key_and_event_of_the_log_is_explained() -> None:
+    """Who greps for what a line says finds it on the page."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    package = ROOT / "milter" / "tidegate"
+    keys = re.findall(
+        r'event\["(\w+)"\]|^        "(\w+)":', (package / "observe" / "decision.py").read_text(), re.MULTILINE
+    )
+    events = [
+        found
+        for source in package.rglob("*.py")
+        for found in re.findall(r'(?:_log\.\w+|level)\(\s*"([a-z]+[a-z ]*)', source.read_text(encoding="utf-8"))
+    ]
+    assert len(events) > 20
+    assert [] == [name for pair in keys for name in pair if name and f"`{name}`" not in page]
+    assert [] == [name for name in events if f"`{name}" not in page]
+
+
 def test_every_setting_has_a_member() -> None:
     """The registry and the values know the same names; `metrics` is two."""
     members = set(Settings.__dataclass_fields__) - {"metrics_host", "metrics_port"}
