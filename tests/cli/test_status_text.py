@@ -49,7 +49,7 @@ def test_the_text() -> None:
         "7 active, 1 stale",
         "10 s ago",
         "DEFERRING   10.yaml:20:5: rule doubted: its list is broken",
-        "ERROR       10.yaml:9:5: rule old (STALE): unknown key (2 times) [unknown-key], for 60 s",
+        "ERROR       10.yaml:9:5: rule old (STALE): unknown key (and 1 more: tidegate check) [unknown-key], for 60 s",
         "cure: remove it",
         "2 sessions",
     ):

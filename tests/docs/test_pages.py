@@ -11,8 +11,12 @@ import pytest
 
 from tidegate.cli import COMMANDS
 from tidegate.cli.test import scenario_failures
-from tidegate.model import Conventions, Loaded, Severity, Source
+from tidegate.model import Conventions, ListKind, Loaded, Operator, Quantifier, Severity, Source
+from tidegate.policy.actions import KNOWN
+from tidegate.policy.keys import RULE_KEYS
+from tidegate.policy.lists import LIST_KEYS
 from tidegate.policy.load import load
+from tidegate.policy.schedule import ACTIVE_KEYS
 from tidegate.settings import Settings, check_settings
 from tidegate.settings.keys import KEYS
 
@@ -96,6 +100,13 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert [] == [name for name in rooms if not (ROOT / "milter" / "tidegate" / name).exists()]
     commands = re.findall(r"`tidegate ([a-z]+)|^ {4}tidegate ([a-z]+)", text, re.MULTILINE)
     assert [] == [name for pair in commands for name in pair if name and name not in COMMANDS]
+
+
+def test_the_language_page_names_everything() -> None:
+    """Keys of rules, operators, actions, types of lists: what can be written is at least mentioned."""
+    page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    words = {*RULE_KEYS, *LIST_KEYS, *ACTIVE_KEYS, *KNOWN, *(one.value for one in (*ListKind, *Operator, *Quantifier))}
+    assert set() == {word for word in words - {"one_of", "redis"} if not re.search(rf"(?<![\w.]){word}(?!\w)", page)}
 
 
 def test_every_key_and_event_of_the_log_is_explained() -> None:

@@ -83,7 +83,8 @@ def alert_lines(document: Mapping[str, Any]) -> Iterator[str]:
     states = {entry["key"]: entry["state"] for entry in document.get("entries", ())}
     for alert in document.get("alerts", ()):
         age = _age(float(document["now"]) - alert["since"])
-        more = f" ({alert['count']} times)" if alert["count"] > 1 else ""
+        others = alert["count"] - 1
+        more = f" (and {others} more: tidegate check)" if others else ""
         subject = alert["subject"]
         about = f"{subject} ({states[subject].upper()}): " if subject in states else ""
         said = f"{about}{alert['message']}{more} [{alert['code']}], for {age}"
