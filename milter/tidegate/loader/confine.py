@@ -50,9 +50,12 @@ class Confined:
         self._began = self._deadline = 0.0
         self._overdue = False
 
-    def start(self, work: Callable[[Confined], None], prepare: Callable[[], None], wall_clock: float) -> None:
+    def start(
+        self, work: Callable[[Confined], None], prepare: Callable[[], None], wall_clock: float, spare: int = 0
+    ) -> None:
         """Fork. The child calls `prepare` (close what isn't its business) and `work`, then leaves.
 
+        `spare`: bytes of memory beyond the limit, for what the child gets from us.
         Raises OSError where no process is to be had; then nothing is left open.
         """
         self._began = self._since = time.monotonic()
@@ -63,7 +66,7 @@ class Confined:
             self.close()
             raise
         if self.pid == 0:
-            _live_and_die(self, work, prepare)
+            _live_and_die(self, work, prepare, spare)
 
     def progress(self, name: str) -> None:
         """Called in the child: `name` is what it does next, `FILE`, `FILE: KIND ID` or `the SOMETHING`."""
@@ -139,7 +142,7 @@ def _text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
-def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Callable[[], None]) -> None:
+def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Callable[[], None], spare: int) -> None:
     status = 70
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
@@ -147,7 +150,7 @@ def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Ca
         signal.set_wakeup_fd(-1)
         gc.disable()  # a load makes millions of objects that all live: collecting them takes three times the load
         prepare()
-        _limit()
+        _limit(spare)
         work(child)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the process boundary: nothing may run on in a copy of the supervisor
@@ -157,11 +160,11 @@ def _live_and_die(child: Confined, work: Callable[[Confined], None], prepare: Ca
         os._exit(status)
 
 
-def _limit() -> None:
+def _limit(spare: int) -> None:
     with open("/proc/self/statm") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()
     for kind, value in (
-        (resource.RLIMIT_AS, size + _MEMORY),
+        (resource.RLIMIT_AS, size + _MEMORY + spare),
         (resource.RLIMIT_CPU, _PROCESSOR),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -226,10 +226,12 @@ def _rule_id(item: Node) -> Scalar | None:
 def _entry(key: EntryKey, text: str, node: Node, place: Place) -> EntryText:
     """The node with its own text, indented as in the file, so that it can be read again alone."""
     own = " " * node.first.column + text[node.first.index : node.last.index]
-    lines = own.rstrip().split("\n")
-    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-        lines.pop()
-    own = "\n".join(lines)
+    own = own.rstrip()
+    if "#" in own:  # comments behind the entry are not its own
+        lines = own.split("\n")
+        while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+            lines.pop()
+        own = "\n".join(lines)
     if len(own) > MAX_ENTRY:
         too_long = problem("too-long", f"an entry of more than {MAX_ENTRY} characters", place, entry=key)
         return EntryText(key, None, own, place, (too_long,))

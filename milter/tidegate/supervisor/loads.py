@@ -7,6 +7,7 @@ after it (the newest wins).
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -95,8 +96,10 @@ class Loads:
         self.attempted = time.time()
         current = self._current
         try:
+            # The image in force is mapped by the child: a policy that fits without one has to fit beside one.
+            spare = os.fstat(current.before).st_size if current.before >= 0 else 0
             child = Confined("load")
-            child.start(lambda own: work(own, current), self.prepare, WALL_CLOCK)
+            child.start(lambda own: work(own, current), self.prepare, WALL_CLOCK, spare)
         except OSError as error:
             self._give_up(Death(f"no process is to be had for it: {error.strerror}", ""))
         else:
