@@ -137,6 +137,7 @@ class FakePolicies:
         lists: Mapping[str, ListSpec | str | FakeList] | None = None,
         *,
         index: Index | None = None,
+        index_at_rcpt: Index | None = None,
         conventions: Conventions = Conventions(),  # noqa: B008  # frozen
         number: int = 1,
         digest: str = "d1",
@@ -150,6 +151,7 @@ class FakePolicies:
         self.exempts = frozenset(acting if exempts is None else exempts)
         everyone = tuple(at for at in range(len(self.rules)) if at not in self.per_recipient)
         self.index = Index(unkeyed=everyone) if index is None else index
+        self.index_at_rcpt = Index(unkeyed=self.per_recipient) if index_at_rcpt is None else index_at_rcpt
         self.lists = {name: self._list(name, spec) for name, spec in (lists or {}).items()}
 
     def _list(self, name: str, spec: ListSpec | str | FakeList) -> FakeList:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.builders.transactions import NOW, FakePolicies, ListSpec, a_transaction
 from tidegate.conditions.evaluate import evaluate
 from tidegate.conditions.facts import Facts
-from tidegate.engine.index import MAX_WRITTEN_OUT, Key, Slot, build_index, candidates, necessary
+from tidegate.engine.index import MAX_WRITTEN_OUT, Key, Slot, build_index, candidates, candidates_at_rcpt, necessary
 from tidegate.model import (
     Actions,
     AllOf,
@@ -36,6 +36,7 @@ from tidegate.model import (
     Not,
     Operator,
     Quantifier,
+    Recipient,
     Recipients,
     Rule,
     Scalar,
@@ -274,14 +275,14 @@ LEAVES: tuple[Condition, ...] = (
 )
 
 
-def a_condition(roll: random.Random, depth: int = 3) -> Condition:
+def a_condition(roll: random.Random, depth: int = 3, leaves: Sequence[Condition] = LEAVES) -> Condition:
     """A random tree of the tests above."""
     kind = roll.choice(("leaf", "leaf", "all", "any", "not")) if depth else "leaf"
     if kind == "leaf":
-        return roll.choice(LEAVES)
+        return roll.choice(leaves)
     if kind == "not":
-        return Not(a_condition(roll, depth - 1))
-    children = tuple(a_condition(roll, depth - 1) for _ in range(roll.randint(1, 3)))
+        return Not(a_condition(roll, depth - 1, leaves))
+    children = tuple(a_condition(roll, depth - 1, leaves) for _ in range(roll.randint(1, 3)))
     return AllOf(children) if kind == "all" else AnyOf(children)
 
 
@@ -338,3 +339,54 @@ def test_conventions_do_not_matter_to_the_index() -> None:
     rules = rules_for(is_one_of("sender.address", "alice@example.com"))
     policies = FakePolicies(rules, index=build_index(rules, {}), conventions=Conventions(recipient_delimiter="+"))
     assert {0} == candidates(Facts(a_transaction(sender="Alice+tag@EXAMPLE.com"), policies, NOW), policies)
+
+
+AT_RCPT: tuple[Condition, ...] = (
+    is_one_of("rcpt.domain", "example.net", ".example.org"),
+    is_one_of("rcpt.address", "bob@example.net"),
+    is_one_of("rcpt.external", True),
+    has("rcpt.address", Operator.SUFFIX, "example.net"),
+    has("rcpt.localpart", Operator.MATCHES, "^b.b$"),
+    listed("rcpt.address", "addresses"),
+    listed("rcpt.domain", "broken"),
+    listed("login", "logins-list"),
+    is_one_of("login", "alice@example.com"),
+    is_one_of("sender.domain", "example.com"),
+    is_one_of("client.ip", "192.0.2.0/24"),
+    is_one_of("direction", "outbound"),
+    Unknowable(Cause(Doubt.PASSING, "x")),
+    Always(),
+)
+
+
+def at_rcpt(rules: Sequence[Rule]) -> FakePolicies:
+    """A policy set with the index for RCPT alone."""
+    lists = list_data(FakePolicies(rules, SPECS))
+    return FakePolicies(rules, SPECS, index_at_rcpt=build_index(rules, lists, at_rcpt=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**40))
+def test_no_rule_about_a_recipient_is_left_aside(seed: int) -> None:
+    """Asking all per_recipient rules finds none that their index does not."""
+    roll = random.Random(seed)
+    rules = [
+        replace(rule, per_recipient=True) for rule in rules_for(*[a_condition(roll, leaves=AT_RCPT) for _ in range(12)])
+    ]
+    policies = at_rcpt(rules)
+    message = a_message(roll)
+    facts = Facts(replace(message, message=None), policies, NOW)
+    for one in message.envelope.recipients:
+        asked = {number for number, rule in enumerate(rules) if evaluate(rule.when, facts, one) is not Truth.NO}
+        assert set() == asked - candidates_at_rcpt(facts, policies, one)
+
+
+def test_only_what_concerns_the_recipient() -> None:
+    """A thousand rules about others are no candidates; one that has nothing but a pattern always is."""
+    others = [is_one_of("rcpt.address", f"u{n}@x.example") for n in range(1000)]
+    ours = (is_one_of("rcpt.domain", "example.net"), has("rcpt.address", Operator.SUFFIX, "x"))
+    rules = [replace(rule, per_recipient=True) for rule in rules_for(*others, *ours)]
+    rules.append(replace(rules[1000], id="whole", per_recipient=False))
+    policies = at_rcpt(rules)
+    facts = Facts(a_transaction(), policies, NOW)
+    assert {1000, 1001} == candidates_at_rcpt(facts, policies, Recipient("bob@example.net"))

@@ -82,7 +82,9 @@ def test_what_was_loaded_comes_back(loaded: Loaded, data: bytes) -> None:
     assert generation.number == 7
     assert loaded.conventions == generation.conventions
     assert loaded.rules == tuple(generation.rule(number) for number in range(len(generation)))
-    assert build_index(loaded.rules, {one.name: one for one in loaded.lists}) == generation.index
+    lists = {one.name: one for one in loaded.lists}
+    assert build_index(loaded.rules, lists) == generation.index
+    assert build_index(loaded.rules, lists, at_rcpt=True) == generation.index_at_rcpt
 
 
 def test_traits(loaded: Loaded) -> None:

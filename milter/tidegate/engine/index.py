@@ -5,6 +5,9 @@ union of all children, of `not` none. So a message looks up its own login, sende
 the cost does not grow with the rules that are not about it. Where a field is unreadable, every rule keyed on it is a
 candidate: it may be UNKNOWN.
 
+The rules that are judged at RCPT have an index of their own, of which each recipient asks its own part. It has no
+patterns: a rule that has no other key is a candidate for every recipient.
+
 Promises: `candidates` holds every rule that is YES or UNKNOWN (a property test compares it with asking them all). Only
 fields that occur in the index are read. Build and look-up use the same keys (conditions/members.py) and the same
 folding (conditions/text.py). The index is plain: texts, numbers, tuples.
@@ -36,6 +39,7 @@ from tidegate.model import (
     PolicySet,
     Quantifier,
     Reading,
+    Recipient,
     Recipients,
     Rule,
     Test,
@@ -64,6 +68,7 @@ class Slot(Enum):
     EXPRESSION = "expression"
 
 
+_PATTERNS = (Slot.LITERAL, Slot.EXPRESSION)
 _WEIGHT = {Slot.EXACT: 1, Slot.LIST: 3, Slot.LITERAL: 6, Slot.EXPRESSION: 7}
 
 
@@ -185,17 +190,17 @@ def dormant(rule: Rule) -> bool:
     return rule.state is EntryState.SKIPPED and rule.do.exempt is None
 
 
-def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData]) -> Index:
-    """The index of `rules` by number. Rules that are judged at RCPT are not in it (PolicySet.per_recipient), nor those
-    that are off."""
+def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData], *, at_rcpt: bool = False) -> Index:
+    """The index of `rules` by number: of those that are judged at the end of a message, or of those `at_rcpt`. Rules
+    that are off are in neither."""
     tables: dict[Slot, dict[str, dict[str, list[int]]]] = {slot: {} for slot in Slot}
     unkeyed: list[int] = []
     room = MAX_WRITTEN_OUT
     for number, rule in enumerate(rules):
-        if rule.per_recipient or dormant(rule):
+        if rule.per_recipient is not at_rcpt or dormant(rule):
             continue
         keys = necessary(rule.when, lists, min(SMALL_LIST, room))
-        if keys is None:
+        if keys is None or (at_rcpt and any(key.slot in _PATTERNS for key in keys)):
             unkeyed.append(number)
             continue
         if len(keys) > 8:
@@ -232,13 +237,28 @@ def candidates(facts: Facts, policies: PolicySet) -> set[int]:
         if reading.values or reading.cause is not None:
             _look_up(field, table, reading, index, found)
     for field, rows in index.lists.items():
-        _ask_lists(facts, policies, field, rows, found)
+        _ask_lists(facts, policies, _readings(facts, field), rows, found)
     for field in index.literals:
         _scan(facts, policies, field, found)
     for field in index.expressions:
         if field not in index.literals:
             _scan(facts, policies, field, found)
     return found
+
+
+def candidates_at_rcpt(facts: Facts, policies: PolicySet, recipient: Recipient) -> set[int]:
+    """The numbers of the per_recipient rules that can be YES or UNKNOWN for this recipient (a superset of them)."""
+    index = policies.index_at_rcpt
+    found = set(index.unkeyed)
+    for field, table in index.exact.items():
+        _look_up(field, table, _at_rcpt(facts, field, recipient), index, found)
+    for field, rows in index.lists.items():
+        _ask_lists(facts, policies, (_at_rcpt(facts, field, recipient),), rows, found)
+    return found
+
+
+def _at_rcpt(facts: Facts, field: str, recipient: Recipient) -> Reading:
+    return facts.read_recipient(field, recipient) if field in _RECIPIENT else facts.read(field)
 
 
 def _look_up(field: str, table: Mapping[str, tuple[int, ...]], reading: Reading, index: Index, found: set[int]) -> None:
@@ -278,10 +298,14 @@ def _scan(facts: Facts, policies: PolicySet, field: str, found: set[int]) -> Non
 
 
 def _ask_lists(
-    facts: Facts, policies: PolicySet, field: str, rows: tuple[tuple[str, tuple[int, ...]], ...], found: set[int]
+    facts: Facts,
+    policies: PolicySet,
+    readings: Iterable[Reading],
+    rows: tuple[tuple[str, tuple[int, ...]], ...],
+    found: set[int],
 ) -> None:
     now = facts.now
-    for reading in _readings(facts, field):
+    for reading in readings:
         values = [str(value) for value in reading.values]
         unreadable = reading.cause is not None
         if not values and not unreadable:

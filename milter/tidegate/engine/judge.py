@@ -17,7 +17,7 @@ from tidegate.conditions.placeholders import expand
 from tidegate.engine.bracket import Outcome, ending, names, settle, strength
 from tidegate.engine.changes import MakeValues, Settled, settle_edits
 from tidegate.engine.explain import Explanation, explain_rule
-from tidegate.engine.index import candidates
+from tidegate.engine.index import candidates, candidates_at_rcpt
 from tidegate.engine.local import hold_null_sender
 from tidegate.engine.match import as_at_rcpt, recipient_stands, stands
 from tidegate.engine.parts import Accepted, Stand, rank
@@ -56,7 +56,8 @@ def judge(transaction: Transaction, policies: PolicySet, now: float) -> Verdict:
     concerned = list(stands(map(policies.rule, found), facts))
     recipients = transaction.envelope.recipients
     if local:  # Postfix takes a verdict at RCPT on local mail for a misconfiguration, so they count here
-        concerned += recipient_stands(map(policies.rule, policies.per_recipient), facts, recipients)
+        at_rcpt = {number for one in recipients for number in candidates_at_rcpt(facts, policies, one)}
+        concerned += recipient_stands(map(policies.rule, at_rcpt), facts, recipients)
     if not concerned:
         return _nothing(policies.number, policies.digest)
     verdict = _conclude(concerned, Accepted(recipients, policies.conventions), facts)
@@ -73,7 +74,8 @@ def judge_recipient(transaction: Transaction, recipient: Recipient, policies: Po
     if not policies.per_recipient or transaction.connection.local:
         return None
     facts = Facts(transaction, policies, now)
-    concerned = list(recipient_stands(map(policies.rule, policies.per_recipient), facts, (recipient,)))
+    found = candidates_at_rcpt(facts, policies, recipient)
+    concerned = list(recipient_stands(map(policies.rule, found), facts, (recipient,)))
     if not concerned:
         return None
     concerned += _exempts_at_rcpt([one.rule for one in concerned], facts, policies)

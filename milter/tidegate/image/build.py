@@ -51,10 +51,11 @@ def build(loaded: Loaded, number: int, before: Earlier = NOTHING) -> bytes:
             list_trees.append(tree)
     for source in asked_patterns(loaded.rules):
         shelf.single(source)
-    index = build_index(loaded.rules, {data.name: data for data in loaded.lists})
+    by_name = {data.name: data for data in loaded.lists}
+    index, at_rcpt = build_index(loaded.rules, by_name), build_index(loaded.rules, by_name, at_rcpt=True)
     derived = Sections(policy.end)
-    traits = derived.add(dump(TRAITS, traits_of(loaded.rules, index)))
-    pieces = tuple(derived.add(piece) for piece in write_pieces(index))
+    traits = derived.add(dump(TRAITS, traits_of(loaded.rules, index, at_rcpt)))
+    pieces = tuple(derived.add(piece) for piece in (*write_pieces(index, False), *write_pieces(at_rcpt, True)))
     trees = derived.add(dump(TREES, Trees(_field_trees(index, shelf), tuple(list_trees))))
     singles = tuple(derived.add(piece) for piece in write_singles(shelf.singles))
     databases, database_ends = _packed(derived, shelf.parts)

@@ -28,13 +28,11 @@ from tidegate.image.layout import (
     verify,
 )
 from tidegate.image.lists import LIST_HEADER, Members
-from tidegate.image.traits import TRAITS, TREES, FieldTrees, Traits, Trees, read_piece, read_singles
+from tidegate.image.traits import TRAITS, TREES, FieldTrees, Rows, Tables, Traits, Trees, read_piece, read_singles
 from tidegate.model import Conventions, Index, Rule
 
 DECODED: Final = 500
 """Rules in one of the two halves of the cache: when the young half is full it becomes the old one."""
-
-Rows = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class Singles:
@@ -96,12 +94,13 @@ class Generation:
 
     __slots__ = (
         "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
-        "conventions", "digest", "exempts", "index", "number", "per_recipient", "reads_body",
+        "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient", "reads_body",
     )  # fmt: skip
     number: int
     digest: str
     conventions: Conventions
     index: Index
+    index_at_rcpt: Index
     reads_body: bool
     per_recipient: tuple[int, ...]
     exempts: frozenset[int]
@@ -185,26 +184,20 @@ class Generation:
                 yield
 
     def _open_index(self, contents: Contents, trees: Trees) -> Iterator[None]:
-        exact: dict[str, dict[str, tuple[int, ...]]] = {}
-        rows: dict[str, dict[str, Rows]] = {"lists": {}, "literals": {}, "expressions": {}}
+        whole, at_rcpt = Tables(), Tables()
         for span in contents.index:
             piece = read_piece(section(self._body, span))
-            if piece.table == "exact":
-                table = exact.setdefault(piece.field, {})
-                table.update({key: tuple(numbers) for key, numbers in piece.rows.items()})
-            elif piece.table in rows:
-                more = tuple([(text, tuple(numbers)) for text, numbers in piece.rows.items()])
-                rows[piece.table][piece.field] = rows[piece.table].get(piece.field, ()) + more
+            (at_rcpt if piece.at_rcpt else whole).take(piece)
             yield
         traits: Traits = load(TRAITS, section(self._body, contents.traits))
         self.reads_body = traits.reads_body
         self.per_recipient = traits.per_recipient
         self.exempts = frozenset(traits.exempts)
-        shapes = {one.field: one.shapes for one in traits.shapes}
-        self.index = Index(exact=exact, shapes=shapes, unkeyed=traits.unkeyed, **rows)
+        self.index = whole.index(traits.index)
+        self.index_at_rcpt = at_rcpt.index(traits.index_at_rcpt)
         yield
         self._patterns: dict[str, FieldPatterns] = {}
-        yield from self._open_patterns(rows["literals"], rows["expressions"], trees)
+        yield from self._open_patterns(self.index.literals, self.index.expressions, trees)
 
     def _open_patterns(
         self, literals: Mapping[str, Rows], expressions: Mapping[str, Rows], trees: Trees

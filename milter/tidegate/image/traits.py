@@ -12,6 +12,8 @@ from tidegate.image.codec import TEXT, TRUTH, WHOLE, WHOLES, Codec, MalformedErr
 from tidegate.image.databases import Levels
 from tidegate.model import AllOf, AnyOf, Condition, Index, Not, Operator, Recipients, Rule, Stage, Test
 
+Rows = tuple[tuple[str, tuple[int, ...]], ...]
+
 PIECE: Final = 500
 """Keys of the index in one section, which is read in one step: some 0.2 ms."""
 
@@ -25,13 +27,21 @@ class Shapes:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """What of an index stands in no table."""
+
+    unkeyed: tuple[int, ...]
+    shapes: tuple[Shapes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Traits:
     """Facts about the rules, by number."""
 
     per_recipient: tuple[int, ...]
     exempts: tuple[int, ...]
-    unkeyed: tuple[int, ...]
-    shapes: tuple[Shapes, ...]
+    index: Rest
+    index_at_rcpt: Rest
     reads_body: bool
 
 
@@ -60,9 +70,8 @@ class Trees:
     lists: tuple[ListTree, ...]
 
 
-TRAITS: Final[Codec] = record(
-    Traits, WHOLES, WHOLES, WHOLES, many(record(Shapes, TEXT, WHOLES)), TRUTH
-)  # fmt: skip
+_REST = record(Rest, WHOLES, many(record(Shapes, TEXT, WHOLES)))
+TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH)
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
     Trees, many(record(FieldTrees, TEXT, _LEVELS, _LEVELS)), many(record(ListTree, TEXT, _LEVELS))
@@ -104,14 +113,18 @@ def _reads_body(rule: Rule) -> bool:
     return any(row is not None and row.stage is Stage.BODY for row in rows)
 
 
-def traits_of(rules: Sequence[Rule], index: Index) -> Traits:
+def _rest(index: Index) -> Rest:
+    return Rest(index.unkeyed, tuple(Shapes(field, shapes) for field, shapes in index.shapes.items()))
+
+
+def traits_of(rules: Sequence[Rule], index: Index, index_at_rcpt: Index) -> Traits:
     """The facts about these rules. Rules that are off have none."""
     awake = [(number, rule) for number, rule in enumerate(rules) if not dormant(rule)]
     return Traits(
         per_recipient=tuple(number for number, rule in awake if rule.per_recipient),
         exempts=tuple(number for number, rule in awake if rule.do.exempt is not None),
-        unkeyed=index.unkeyed,
-        shapes=tuple(Shapes(field, shapes) for field, shapes in index.shapes.items()),
+        index=_rest(index),
+        index_at_rcpt=_rest(index_at_rcpt),
         reads_body=any(_reads_body(rule) for _, rule in awake),
     )
 
@@ -125,23 +138,25 @@ _ROWS: Final = Codec(_copied, _copied)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some keys of one field's table, each with the numbers of its rules."""
+    """Some keys of one field's table in one of the two indexes, each with the numbers of its rules."""
 
+    at_rcpt: bool
     table: str
     field: str
     rows: dict[str, list[int]]
 
 
-_PIECE: Final[Codec] = record(Piece, TEXT, TEXT, _ROWS)
+_PIECE: Final[Codec] = record(Piece, TRUTH, TEXT, TEXT, _ROWS)
 
 
-def write_pieces(index: Index) -> Iterator[bytes]:
+def write_pieces(index: Index, at_rcpt: bool) -> Iterator[bytes]:
     """The index's tables, a few hundred keys at a time."""
     for name in ("exact", "lists", "literals", "expressions"):
         for field, table in getattr(index, name).items():
             rows = list(table.items() if name == "exact" else table)
             for at in range(0, len(rows), PIECE):
-                yield dump(_PIECE, Piece(name, field, {text: list(numbers) for text, numbers in rows[at : at + PIECE]}))
+                some = {text: list(numbers) for text, numbers in rows[at : at + PIECE]}
+                yield dump(_PIECE, Piece(at_rcpt, name, field, some))
 
 
 def read_piece(data: memoryview) -> Piece:
@@ -150,6 +165,29 @@ def read_piece(data: memoryview) -> Piece:
     if type(piece.rows) is not dict:
         raise MalformedError("a piece of the index is not a table")
     return piece
+
+
+class Tables:
+    """An index while its pieces are read."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._rows: dict[str, dict[str, Rows]] = {"lists": {}, "literals": {}, "expressions": {}}
+
+    def take(self, piece: Piece) -> None:
+        """One more."""
+        if piece.table == "exact":
+            table = self._exact.setdefault(piece.field, {})
+            table.update({key: tuple(numbers) for key, numbers in piece.rows.items()})
+        elif piece.table in self._rows:
+            more = tuple([(text, tuple(numbers)) for text, numbers in piece.rows.items()])
+            rows = self._rows[piece.table]
+            rows[piece.field] = rows.get(piece.field, ()) + more
+
+    def index(self, rest: Rest) -> Index:
+        """All of it."""
+        shapes = {one.field: one.shapes for one in rest.shapes}
+        return Index(exact=self._exact, shapes=shapes, unkeyed=rest.unkeyed, **self._rows)
 
 
 def write_singles(singles: dict[str, int]) -> Iterator[bytes]:

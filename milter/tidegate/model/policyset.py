@@ -72,6 +72,10 @@ class PolicySet(Protocol):
     @property
     def index(self) -> Index: ...
     @property
+    def index_at_rcpt(self) -> Index:
+        """Of the rules that are judged at RCPT; it has no literals and no expressions."""
+
+    @property
     def reads_body(self) -> bool: ...
     @property
     def per_recipient(self) -> tuple[int, ...]:

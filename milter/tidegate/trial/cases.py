@@ -169,6 +169,10 @@ class Overlaid:
         return Index(unkeyed=tuple(number for number, rule in enumerate(self.rules) if not rule.per_recipient))
 
     @property
+    def index_at_rcpt(self) -> Index:
+        return Index(unkeyed=self.per_recipient)
+
+    @property
     def per_recipient(self) -> tuple[int, ...]:
         return tuple(number for number, rule in enumerate(self.rules) if rule.per_recipient)
 
