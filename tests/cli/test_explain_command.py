@@ -79,3 +79,27 @@ def test_test_names_place_expected_and_got(policies: Path) -> None:
 def test_test_without_a_directory_is_a_usage_error(tmp_path: Path) -> None:
     """Exit 2."""
     assert 2 == run("test", str(tmp_path / "none"))[0]
+
+
+@pytest.mark.parametrize(
+    ("condition", "options", "truth"),
+    [
+        ("{sender.address: a@example.com}", ("--login", "a@example.com"), "yes"),
+        ("{sender.address: a@example.com}", ("--login", "a", "--default-realm", "example.com"), "yes"),
+        ("{sender.null: true}", ("--login", "a@example.com", "--sender", "<>"), "yes"),
+        ("{sender.null: true}", ("--login", "a@example.com"), "no"),
+        ("{client.ip: {in: [192.0.2.0/24]}}", ("--login", "a"), "yes"),
+        ("{client.ip: {in: [192.0.2.0/24]}}", ("--login", "a", "--client", "2001:db8::1"), "no"),
+        ("{auth.type: plain}", ("--login", "a", "--auth-type", "PLAIN"), "yes"),
+        ("{daemon.name: ORIGINATING}", ("--login", "a", "--daemon", "ORIGINATING"), "yes"),
+        ("{tls.version: TLSv1.3}", ("--login", "a", "--tls", "TLSv1.3"), "yes"),
+        ("{direction: local}", ("--local",), "yes"),
+    ],
+)
+def test_what_is_left_out_is_as_in_a_case(condition: str, options: tuple[str, ...], truth: str, policies: Path) -> None:
+    """The same transaction as in an example or a scenario that says as much."""
+    rule = f"{{id: r, when: {condition}, do: {{hold: {{reason: x}}}}}}"
+    (policies / "p" / "a.yaml").write_text(f"version: 1\nrules:\n  - {rule}\n...\n")
+    place = ("--policies", str(policies / "p"), "--rcpt", "b@example.net")
+    code, text = run("explain", str(policies / "m.eml"), *place, *options, "--json")
+    assert (0, truth) == (code, json.loads(text)["rules"][0]["truth"])

@@ -17,7 +17,7 @@ from tidegate.cli import streams
 # command: (module, function, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("tidegate.cli.run", "run", "Run the daemon."),
-    "check": ("tidegate.cli.check", "check", "Name every problem of a policy directory."),
+    "check": ("tidegate.cli.check", "check", "Name every problem of settings and policies."),
     "test": ("tidegate.cli.test", "test", "Try the examples of policies, and scenario files."),
     "explain": ("tidegate.cli.explain", "explain", "What every rule makes of one message."),
     "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
@@ -52,7 +52,11 @@ class _Table(click.Group):
 @click.group(cls=_Table, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(tidegate.__version__, prog_name="tidegate")
 def main() -> None:
-    """Tidegate: an outbound mail policy milter for Postfix that cannot take your mail down."""
+    """Tidegate: an outbound mail policy milter for Postfix that cannot take your mail down.
+
+    Every command says more with --help, and prints for programs with --json. Exit codes: 0 fine, 1 findings, 2 it could
+    not be done.
+    """
 
 
 def door() -> None:

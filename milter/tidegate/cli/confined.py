@@ -30,6 +30,7 @@ from tidegate.loader.sources import names
 from tidegate.model import Conventions, Problem
 from tidegate.supervisor.loads import Loads, Outcome
 
+_REASONS = 3  # that are told where nothing can be loaded
 _QUIET = 1.0  # seconds before a command says what it does
 _LOOK = 0.01
 _REDRAW = 0.2
@@ -57,8 +58,9 @@ def load(path: str, conventions: Conventions) -> Opened:
         outcome, data = _load(Request(directory, state, conventions, 1))
     report = outcome.report
     if report is None or data is None:
-        reasons = (*outcome.problems, *(report.problems if report else ()))
-        raise UnableError(f"{path}: {'; '.join(one.message for one in reasons)}")
+        reasons = [one.message for one in (*outcome.problems, *(report.problems if report else ()))]
+        more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+        raise UnableError(f"{path}: {'; '.join(reasons[:_REASONS])}{more}")
     return Opened(report, (*outcome.problems, *report.problems), image.Generation(data))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -21,14 +21,8 @@ from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_the
 from tidegate.engine.explain import Explanation
 from tidegate.engine.judge import explain as explain_message
 from tidegate.engine.judge import judge_recipient
-from tidegate.model import (
-    Connection,
-    Disposition,
-    Envelope,
-    PolicySet,
-    Recipient,
-    Transaction,
-)
+from tidegate.model import Disposition, PolicySet, Source, Transaction
+from tidegate.policy.examples import DEFAULT_CLIENT, Case
 from tidegate.policy.suggest import did_you_mean
 
 _LARGEST = 256 << 20
@@ -47,12 +41,18 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.argument("message", type=click.File("rb"))
 @_OPTION("--policies", type=click.Path(), help="The policy directory, or one file, instead of the settings'.")
 @_OPTION("--rule", "only", multiple=True, shell_complete=rule_ids, help="Show only this rule; may be repeated.")
-@_OPTION("--sender", default="", help="The envelope sender; the null sender, if left out.")
+@_OPTION(
+    "--sender", help="The envelope sender, <> for the null one; left out, it is the login where that is an address."
+)
 @_OPTION("--rcpt", "recipients", multiple=True, required=True, help="A recipient; may be repeated.")
 @_OPTION("--login", default="", help="The SASL login.")
-@_OPTION("--client", default="", callback=_address, help="The client's address.")
+@_OPTION("--auth-type", default="", help="The SASL mechanism, e.g. PLAIN.")
+@_OPTION("--client", default=DEFAULT_CLIENT, show_default=True, callback=_address, help="The client's address.")
 @_OPTION("--client-name", default="", help="The client's host name.")
 @_OPTION("--helo", default="", help="The name given in HELO.")
+@_OPTION("--daemon", default="", help="milter_macro_daemon_name of the service, e.g. ORIGINATING.")
+@_OPTION("--tls", default="", help="The TLS version, e.g. TLSv1.3.")
+@_OPTION("--tls-cipher", default="", help="The cipher suite.")
 @_OPTION("--local", is_flag=True, help="Submitted by sendmail(1).")
 @policy_options
 @_OPTION("--json", "as_json", is_flag=True, help="As JSON.")
@@ -60,32 +60,27 @@ def explain(
     message: IO[bytes],
     policies: str | None,
     only: tuple[str, ...],
-    sender: str,
-    recipients: tuple[str, ...],
-    login: str,
-    client: str,
-    client_name: str,
-    helo: str,
-    local: bool,
+    sender: str | None,
     config: str,
     default_realm: str | None,
     recipient_delimiter: str | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Explain what becomes of MESSAGE (a file with headers and body, or - for standard input).
+
+    What is left out is filled in as in examples and scenario files.
 
     Exit codes: 0 it was judged, whatever the verdict; 2 it can't be.
     """
     site = site_if_there(config)
     place = policies or (site.settings.policies if site and site.settings else POLICIES)
-    opened = load(place, conventions(site, default_realm, recipient_delimiter))
+    known = conventions(site, default_realm, recipient_delimiter)
+    opened = load(place, known)
     _known_rules(only, opened)
-    transaction = Transaction(
-        Connection(client_ip=client, client_name=client_name, helo=helo, local=local),
-        Envelope(sender.strip("<>"), tuple(Recipient(one, f"<{one}>") for one in recipients), login),
-        trial.read_message(_content(message)),
-        reference="explain",
-    )
+    data = _content(message)
+    case = Case(sender=None if sender is None else sender.strip("<>"), message="message", **given)
+    transaction = trial.transaction_of(case, known, lambda name: Source(name, data))
     now = time.time()
     at_rcpt = _at_rcpt(transaction, opened.generation, now)
     whole = _explain(transaction, opened.generation, now, at_rcpt)

@@ -21,8 +21,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def daemon_options(command: Command) -> Command:
     """The options that name a daemon."""
-    state = click.option("--state", default="", help="Its state directory, instead of the one that the settings name.")
-    config = click.option("--config", default=CONFIG, show_default=True, help="The settings file.")
+    state = click.option(
+        "--state", type=click.Path(), default="", help="Its state directory, instead of the one that the settings name."
+    )
+    config = click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file.")
     return config(state(command))
 
 

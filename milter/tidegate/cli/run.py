@@ -11,7 +11,7 @@ from tidegate.policy.render import render
 
 
 @click.command()
-@click.option("--config", default=CONFIG, show_default=True, help="The settings file.")
+@click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file.")
 @click.option("--takeover", is_flag=True, help="Succeed the daemon that runs on the same state directory.")
 def run(config: str, takeover: bool) -> None:
     """Run the daemon.

@@ -63,7 +63,13 @@ def policy_options(command: Command) -> Command:
             "--recipient-delimiter", callback=_checked("recipient_delimiter"), help="Instead of the settings'."
         ),
         click.option("--default-realm", callback=_checked("default_realm"), help="Instead of the settings'."),
-        click.option("--config", default=CONFIG, show_default=True, help="The settings file, where there is one."),
+        click.option(
+            "--config",
+            type=click.Path(),
+            default=CONFIG,
+            show_default=True,
+            help="The settings file, where there is one.",
+        ),
     ):
         command = option(command)
     return command

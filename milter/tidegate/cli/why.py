@@ -27,8 +27,13 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 @click.command()
 @click.argument("reference")
-@click.option("--config", default=CONFIG, show_default=True, help="The settings file.")
-@click.option("--log", default="", help="The log file instead of the settings'; - for standard input.")
+@click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file.")
+@click.option(
+    "--log",
+    type=click.Path(allow_dash=True),
+    default="",
+    help="The log file instead of the settings'; - for standard input.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def why(reference: str, config: str, log: str, as_json: bool) -> None:
     """Say what happened to the message with this REFERENCE (from a reply) or queue id.
