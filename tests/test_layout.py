@@ -191,6 +191,22 @@ def test_a_file_opens_with_what_it_is_for(path: Path) -> None:
     assert [] == bare
 
 
+PAGE = re.compile(r"(?<![\w./-])([a-z_]+/[a-z_]+\.py)\b")
+"""How a page is named in a docstring or a comment: engine/reply.py."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_pages_that_are_named_exist(path: Path) -> None:
+    """Who follows the name of a page finds one."""
+    homes = (PACKAGE, ROOT, ROOT / "tests")
+    named = set(PAGE.findall(path.read_text("utf-8")))
+    assert [] == sorted(name for name in named if not any((home / name).exists() for home in homes))
+
+
 def test_milter_is_never_a_package() -> None:
     """pymilter's C extension is called `milter`; an __init__.py in our folder of that name would hide it."""
     assert not (ROOT / "milter" / "__init__.py").exists()

@@ -84,6 +84,7 @@ def subject(*values: str | bytes) -> dict[str, Any]:
 
 S, D, A, L, IP = ListKind.STRING, ListKind.DOMAIN, ListKind.ADDRESS, ListKind.LOGIN, ListKind.IP
 LONG = {"headers": [("Subject", "begin" + "x" * MAX_TEXT + "end")]}
+TWO = {"rcpt": ["a@x", "b@x"]}
 MANY = {"headers": [("To", ", ".join(f"u{at}@x" for at in range(2000)))]}
 
 TESTS: list[tuple[str, Condition, dict[str, Any], Truth]] = [
@@ -149,6 +150,8 @@ TESTS: list[tuple[str, Condition, dict[str, Any], Truth]] = [
     ("at least: le", number("disclosed.count", Operator.LE, 999), MANY, NO),
     ("at least: equals perhaps", one_of("disclosed.count", None, 1000), MANY, UNKNOWN),
     ("at least: equals less", one_of("disclosed.count", None, 3), MANY, NO),
+    ("at least so many recipients", number("rcpt.count", Operator.GT, 1), {**TWO, "unreadable": {"rcpt": "x"}}, YES),
+    ("perhaps more recipients", number("rcpt.count", Operator.GT, 2), {**TWO, "unreadable": {"rcpt": "x"}}, UNKNOWN),
     ("always", Always(), {}, YES),
     ("never", Never(), {}, NO),
     ("unknowable", LASTING, {}, UNKNOWN),

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from tidegate.conditions.facts import Facts
-from tidegate.conditions.fields import RECIPIENT_FIELDS
+from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS
 from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, shape_of
 from tidegate.conditions.readers import directions
 from tidegate.conditions.text import fold
@@ -27,6 +27,7 @@ from tidegate.model import (
     Cause,
     Condition,
     Doubt,
+    FieldType,
     ListKind,
     Never,
     Not,
@@ -54,7 +55,7 @@ _ALL_RCPT, _NO_RCPT = Quantifier.ALL, Quantifier.NO
 NEGATED = {YES: NO, NO: YES, UNKNOWN: UNKNOWN}
 
 _OF_RECIPIENT = frozenset(RECIPIENT_FIELDS.values())
-_NUMBERS = frozenset({"rcpt.count", "disclosed.count", "disclosed.external_count", "header.count", "message.size"})
+_NUMBERS = frozenset(name for name, row in FIELDS.items() if row.type is FieldType.NUMBER)
 # Operators that depend on how a text ends, or on all of it.
 _NEED_THE_END = frozenset({Operator.ONE_OF, Operator.IN, Operator.SUFFIX, Operator.GLOB})
 

@@ -20,6 +20,8 @@ from tidegate.model import Cause, Doubt, ListKind, PolicySet, Reading, Recipient
 # What front/ may call the thing that could not be read, and the fields that fall with it.
 _FAMILIES = {"sender.address": "sender", "rcpt.address": "rcpt", "recipients": "rcpt", "headers": "header"}
 
+_COUNTED = frozenset({"rcpt.count", "header.count"})
+
 
 class Facts:
     """One transaction's readings, made when asked for. `cut` names text fields with their values that lack an end."""
@@ -56,7 +58,10 @@ class Facts:
             reader = READERS.get(name)
             if reader is not None:
                 doubt = self.doubt(name) if self._doubts else None
-                reading = reader(self) if doubt is None else Reading((), doubt)
+                if doubt is None:
+                    reading = reader(self)
+                else:  # there may be more of what can't be read, not less of what can
+                    reading = Reading(reader(self).values if name in _COUNTED else (), doubt)
             elif name.startswith("header."):
                 reading = header_values(self, name, name[7:])
             else:
