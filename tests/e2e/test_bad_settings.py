@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.daemon import Daemon, reject_all, until
+from tests.builders.daemon import LIMIT, Daemon, reject_all, until
 from tidegate.supervisor.reading import read_settings
 
 Break = Callable[[Path], object]
@@ -73,7 +73,7 @@ def test_last_good_settings_run(name: str, tmp_path: Path, monkeypatch: pytest.M
         broken(daemon.config)
         daemon.start(wait=False)
         assert daemon.process is not None
-        assert 78 == daemon.process.wait(10)
+        assert 78 == daemon.process.wait(LIMIT)
         said = daemon.errors.read_text()
         assert "the settings can't be used, and none were ever good" in said
         assert (True, False) == (str(daemon.config) in said, "Traceback" in said)
