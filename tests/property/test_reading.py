@@ -119,3 +119,16 @@ def test_a_file_of_too_many_bad_lines_has_no_entries() -> None:
     bad = b"# \0\n" * 20_001
     file = read_file(Source("a.yaml", b"version: 1\nrules:\n" + bad + b"  - id: a\n    when: {login: b\xff}\n...\n"))
     assert ((), ["control-character"], False) == (file.entries, [one.code for one in file.problems], file.complete)
+
+
+@pytest.mark.parametrize("broken", [b"", b"  - id: [broken\n"], ids=["sound", "cut"])
+def test_too_many_entries_are_told(monkeypatch: pytest.MonkeyPatch, broken: bytes) -> None:
+    """However the file is read: those beyond are not gone, and somebody hears of it."""
+    monkeypatch.setattr("tidegate.policy.read.MAX_ENTRIES", 3)
+    rules = b"".join(b"  - {id: r%d, when: always, do: {hold: {reason: a}}}\n" % number for number in range(5))
+    file = read_file(Source("a.yaml", b"version: 1\nrules:\n" + rules + broken + b"...\n"))
+    assert ["r0", "r1", "r2"] == [entry.key.id for entry in file.entries]
+    assert ["a.yaml:6:5" if not broken else "a.yaml:6:3"] == [
+        str(one.place) for one in file.problems if one.code == "too-many-entries"
+    ]
+    assert not file.complete

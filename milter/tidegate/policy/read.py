@@ -205,7 +205,7 @@ def _section(
     complete = True
     for key, node, place in named:
         if len(entries) >= MAX_ENTRIES:
-            problems.append(problem("too-many-entries", f"more than {MAX_ENTRIES} entries in one file", place))
+            problems.append(_too_many(place))
             return False
         if key is None or not ID.match(key.text):
             code, what = (
@@ -216,6 +216,15 @@ def _section(
             continue
         entries.append(_entry(EntryKey(kind, key.text), text, node, Place(name, place.line, place.column)))
     return complete
+
+
+def _too_many(place: Place) -> Problem:
+    return problem("too-many-entries", f"more than {MAX_ENTRIES} entries in one file", place)
+
+
+def _column(piece: Piece) -> int:
+    """Where its first line begins, from 1."""
+    return len(piece.lines[0]) - len(piece.lines[0].lstrip()) + 1
 
 
 def _rule_id(item: Node) -> Scalar | None:
@@ -247,7 +256,11 @@ def _cut(name: str, text: str, found: list[Problem]) -> FileText:
     entries: list[EntryText] = []
     problems: list[Problem] = []
     complete = True
-    for piece in _joined(name, list(pieces(lines))[:MAX_ENTRIES]):
+    cut = list(pieces(lines))
+    if len(cut) > MAX_ENTRIES:
+        problems.append(_too_many(Place(name, cut[MAX_ENTRIES].line + 1, _column(cut[MAX_ENTRIES]))))
+        complete = False
+    for piece in _joined(name, cut[:MAX_ENTRIES]):
         entry = _piece(name, piece)
         if isinstance(entry, EntryText):
             entries.append(entry)
@@ -291,7 +304,7 @@ def _sound(name: str, piece: Piece) -> bool:
 def _piece(name: str, piece: Piece) -> EntryText | list[Problem]:
     """One piece as an entry, or, where not even its id can be read, as problems."""
     root, found, sound = compose_text(piece.text, name, piece.line)
-    place = Place(name, piece.line + 1, len(piece.lines[0]) - len(piece.lines[0].lstrip()) + 1)
+    place = Place(name, piece.line + 1, _column(piece))
     written = "\n".join(piece.lines).rstrip()
     node = _only(root) if sound else None
     known = _rule_id(node) if piece.kind is EntryKind.RULE and node is not None else None
