@@ -29,6 +29,10 @@ CODES: dict[str, tuple[str, str]] = {
     "settings-changed": ("the settings on disk differ from those in force", "restart, or run --takeover"),
     "listen-failed": ("the milter socket can't be opened", "correct `listen`, or the folder's permissions"),
     "socket-lost": ("the milter socket is gone from its place", "restart the daemon; see who removes files there"),
+    "successor-failed": (
+        "a daemon that was to take over ended; this one serves on",
+        "see what it wrote to standard error; then send USR2, or restart",
+    ),
     "no-policy": ("there is no policy: all mail is accepted", "put a *.yaml file into the policy directory"),
     "no-generation": ("no policy could be loaded: all mail is deferred", "repair the policy directory"),
     "source-unreadable": ("a source can't be read; what it held before stays in force", "make it readable"),

@@ -291,6 +291,23 @@ def test_takeover_leaves_no_gap(folder: Path) -> None:
             new.stop()
 
 
+def test_usr2_takes_over_from_itself(folder: Path) -> None:
+    """The program starts anew with the same arguments; the old process leaves with 0, and no message is refused."""
+    with Daemon(folder) as daemon:
+        daemon.policy(reject_all())
+        daemon.start()
+        old = daemon.process
+        assert old is not None
+        old.send_signal(signal.SIGUSR2)
+        replies = set()
+        until(lambda: replies.add(_worded(daemon)) or daemon.status().get("pid") not in (None, old.pid), "a new one")
+        until(lambda: replies.add(_worded(daemon)) or old.poll() is not None, "the old one leaves", 45.0)
+        assert (1, 0) == (len(replies), old.returncode)
+        successor = daemon.status()["pid"]
+        os.kill(successor, signal.SIGTERM)
+        until(lambda: not Path(f"/proc/{successor}").exists(), "the new one leaves")
+
+
 def _mail(session: Session) -> str:
     """The reply to MAIL on a session that stays; "" while the worker still takes messages."""
     letter, data = session.mail()

@@ -31,6 +31,7 @@ from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
+from tidegate.supervisor.successor import Successor
 from tidegate.worker import Assignment, run_worker
 
 FIRST_LOAD = 6.0  # seconds that the first load may keep the socket unpublished (the promise is 10 s)
@@ -77,6 +78,7 @@ class Supervisor:
         self._handover = Handover(self._workers)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_reader)
+        self._successor = Successor(self._conditions, self._prepare_reader)
         self._loads = Loads(self._request, self._loaded, self._prepare_reader)
         self._wakeup = self._listen_to_signals()
         self._server: Server | None = None
@@ -86,9 +88,9 @@ class Supervisor:
     def _listen_to_signals(self) -> tuple[int, int]:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
             signal.signal(number, lambda received, _frame: self._signals.add(received))
-        self._selector.register(reader, selectors.EVENT_READ, lambda _events: _drain(reader))
+        self._selector.register(reader, selectors.EVENT_READ, lambda _events: os.read(reader, 1 << 16))
         return reader, writer
 
     def _open_control(self) -> None:
@@ -148,6 +150,8 @@ class Supervisor:
             reloading()
             self._conditions.recheck_settings()
             self._loads.ask()
+        if signal.SIGUSR2 in received and self.stage is Stage.SERVING:
+            self._successor.start()
         if received & {signal.SIGTERM, signal.SIGINT}:
             self._stop()
 
@@ -159,7 +163,8 @@ class Supervisor:
                 return
             if not pid:
                 return
-            if not any(kind.reaped(pid, status) for kind in (self._loads, self._workers, self._clerk)):
+            kinds = (self._loads, self._workers, self._clerk, self._successor)
+            if not any(kind.reaped(pid, status) for kind in kinds):
                 self._conditions.reaped(pid, status)
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -387,11 +392,3 @@ class Supervisor:
 def _whole(packet: Packet, name: str) -> int:
     value = packet.values.get(name, 0)
     return value if isinstance(value, int) else 0
-
-
-def _drain(descriptor: int) -> None:
-    try:
-        while os.read(descriptor, 4096):
-            pass
-    except BlockingIOError:
-        return
