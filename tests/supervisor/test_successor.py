@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import selectors
+import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from tidegate.supervisor import successor as module
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.successor import Successor, command, environment
+from tidegate.supervisor.successor import Successor, command, environment, spawn
 
 
 class Alerts:
@@ -48,15 +52,30 @@ def test_the_watchdog_goes_over() -> None:
 
 
 def test_a_successor_that_ends_is_an_alert_until_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its exit status is told; another process's end is somebody else's; a new start clears it."""
-    pids = iter((4711, 4712))
-    monkeypatch.setattr(os, "fork", lambda: next(pids))
+    """It is told, once; a new start clears it. A second one is not started while the first is on its way."""
+    ends = ["true", "sleep"]
+    monkeypatch.setattr(module, "command", lambda _own: [shutil.which(ends[0]) or "", "60"])
     alerts = Alerts()
-    successor = Successor(cast(Conditions, alerts), lambda: None)
+    selector = selectors.DefaultSelector()
+    successor = Successor(cast(Conditions, alerts), selector, lambda: None)
     successor.start()
-    successor.start()
-    assert (False, {}) == (successor.reaped(4712, 0), alerts.standing)
-    assert successor.reaped(4711, 75 << 8)
-    assert {"successor-failed": "the successor ended with status 75"} == alerts.standing
+    for key, events in selector.select(20.0):
+        key.data(events)
+    assert ["successor-failed"] == list(alerts.standing)
+    ends.pop(0)
     successor.start()
     assert {} == alerts.standing
+    (watched,) = selector.get_map().values()
+    successor.start()
+    assert [watched.fd] == [key.fd for key in selector.get_map().values()]
+    signal.pidfd_send_signal(watched.fd, signal.SIGKILL)
+
+
+def test_a_successor_is_nobody_s_child() -> None:
+    """Of this process, at least: nothing is left to be waited for."""
+    pid = spawn([shutil.which("sleep") or "", "60"], lambda: None)
+    try:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    finally:
+        os.kill(pid, signal.SIGKILL)

@@ -78,7 +78,7 @@ class Supervisor:
         self._handover = Handover(self._workers)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_reader)
-        self._successor = Successor(self._conditions, self._prepare_reader)
+        self._successor = Successor(self._conditions, self._selector, self._prepare_reader)
         self._loads = Loads(self._request, self._loaded, self._prepare_reader)
         self._wakeup = self._listen_to_signals()
         self._server: Server | None = None
@@ -163,8 +163,7 @@ class Supervisor:
                 return
             if not pid:
                 return
-            kinds = (self._loads, self._workers, self._clerk, self._successor)
-            if not any(kind.reaped(pid, status) for kind in kinds):
+            if not any(kind.reaped(pid, status) for kind in (self._loads, self._workers, self._clerk)):
                 self._conditions.reaped(pid, status)
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ The successor is `tidegate run --takeover` with our own arguments; from there on
 from __future__ import annotations
 
 import os
+import selectors
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,34 +37,56 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in own.items() if name != "WATCHDOG_PID"}
 
 
+def spawn(words: list[str], prepare: Callable[[], None]) -> int:
+    """Start it as nobody's child, and return its process: systemd lets a main process end in peace (KillMode=mixed)
+    only if it was systemd's own child when it reported itself (service_set_main_pid, main_pid_alien).
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    between = os.fork()
+    if between == 0:
+        try:
+            prepare()
+            pid = os.fork()
+            if pid == 0:
+                os.execve(words[0], words, environment(os.environ))
+            os.write(writer, b"%d" % pid)
+        finally:
+            os._exit(_EX_OSERR)
+    os.close(writer)
+    try:
+        os.waitpid(between, 0)  # it only forks
+        return int(os.read(reader, 16) or 0)
+    finally:
+        os.close(reader)
+
+
 class Successor:
     """At most one at a time."""
 
-    def __init__(self, conditions: Conditions, prepare: Callable[[], None]) -> None:
+    def __init__(self, conditions: Conditions, selector: selectors.BaseSelector, prepare: Callable[[], None]) -> None:
         self._conditions = conditions
+        self._selector = selector
         self._prepare = prepare  # in a child: close what isn't its business
-        self._pid = 0
+        self._watch = -1  # a descriptor that is readable once it has ended
 
     def start(self) -> None:
         """Fork and exec it, unless one is on its way."""
-        if self._pid:
-            _log.warning("a successor is starting already", pid=self._pid)
+        if self._watch >= 0:
+            _log.warning("a successor is starting already")
             return
         self._conditions.settle(_FAILED)
         words = command(sys.argv)
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                self._prepare()
-                os.execve(words[0], words, environment(os.environ))
-            finally:
-                os._exit(_EX_OSERR)
-        _log.info("starting a successor", pid=self._pid, command=" ".join(words))
+        try:
+            pid = spawn(words, self._prepare)
+            self._watch = os.pidfd_open(pid)
+        except OSError as error:
+            self._conditions.raise_(_FAILED, f"no successor could be started: {error.strerror}")
+            return
+        self._selector.register(self._watch, selectors.EVENT_READ, lambda _events: self._ended(pid))
+        _log.info("starting a successor", pid=pid, command=" ".join(words))
 
-    def reaped(self, pid: int, status: int) -> bool:
-        """A process ended; True if it was the successor, which then did not take over."""
-        if not self._pid or pid != self._pid:
-            return False
-        self._pid = 0
-        self._conditions.raise_(_FAILED, f"the successor ended with status {os.waitstatus_to_exitcode(status)}")
-        return True
+    def _ended(self, pid: int) -> None:
+        self._selector.unregister(self._watch)
+        os.close(self._watch)
+        self._watch = -1
+        self._conditions.raise_(_FAILED, f"the successor (process {pid}) ended before it had the socket")
