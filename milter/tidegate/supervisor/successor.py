@@ -72,7 +72,7 @@ class Successor:
     def start(self) -> None:
         """Fork and exec it, unless one is on its way."""
         if self._watch >= 0:
-            _log.warning("a successor is starting already")
+            _log.warning("successor already there")
             return
         self._conditions.settle(_FAILED)
         words = command(sys.argv)
@@ -83,7 +83,7 @@ class Successor:
             self._conditions.raise_(_FAILED, f"no successor could be started: {error.strerror}")
             return
         self._selector.register(self._watch, selectors.EVENT_READ, lambda _events: self._ended(pid))
-        _log.info("starting a successor", pid=pid, command=" ".join(words))
+        _log.info("successor started", pid=pid, command=" ".join(words))
 
     def _ended(self, pid: int) -> None:
         self._selector.unregister(self._watch)
