@@ -131,6 +131,7 @@ CASES: list[tuple[int, tuple[str | bytes, ...]]] = [
     (2, ("explain", "p", "--rcpt", "x", "--policies", "p")),
     (2, ("explain", "/dev/zero", "--rcpt", "x", "--policies", "p")),
     (2, ("explain", "m.eml", "--policies", "p")),
+    (2, ("explain", "m.eml", "--rcpt", "x", "--policies", "")),
     (2, ("why", "ABCDEF", "--log", "none")),
     (2, ("why", "ABCDEF", "--log", "p")),
     (2, ("why", "ABCDEF", "--log", "pipe")),

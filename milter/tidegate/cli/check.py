@@ -31,7 +31,7 @@ def check(
     """
     site = site_if_there(config)
     problems = site.problems if site and directory is None else ()
-    place = directory or (site.settings.policies if site and site.settings else POLICIES)
+    place = directory if directory is not None else (site.settings.policies if site and site.settings else POLICIES)
     if site and directory is None and site.settings is None:
         _tell(place, problems, None, as_json)
         sys.exit(1)

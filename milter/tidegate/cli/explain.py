@@ -74,7 +74,7 @@ def explain(
     Exit codes: 0 it was judged, whatever the verdict; 2 it can't be.
     """
     site = site_if_there(config)
-    place = policies or (site.settings.policies if site and site.settings else POLICIES)
+    place = policies if policies is not None else (site.settings.policies if site and site.settings else POLICIES)
     known = conventions(site, default_realm, recipient_delimiter)
     opened = load(place, known)
     _known_rules(only, opened)
