@@ -147,37 +147,31 @@ def added_worker(folder: Path, policies: Path) -> float:
     totals = []
     for workers in (2, 3):
         with ExitStack() as stack:
-            server = servers.tidegate(folder, f"memory {workers}", policies, workers)
-            stack.callback(server.stop)
+            server = servers.tidegate(stack, folder, f"memory {workers}", policies, workers)
             load(server, 4, 5, 400)
             time.sleep(1)
             totals.append(footprint(server).pss)
     return float(totals[1] - totals[0])
 
 
-def start(folder: Path, stack: ExitStack) -> Iterator[servers.Server]:
-    """One server after the other; `stack` stops each, also where a later one does not start."""
-
-    def kept(server: servers.Server) -> servers.Server:
-        stack.callback(server.stop)
-        return server
-
+def start(stack: ExitStack, folder: Path) -> Iterator[servers.Server]:
+    """One server after the other; `stack` stops them."""
     progress("starting")
-    yield kept(servers.c_noop(folder))
-    yield kept(servers.pymilter_noop(folder))
+    yield servers.c_noop(stack, folder)
+    yield servers.pymilter_noop(stack, folder)
     for count in RULES:
         policies = folder / f"policies-{count}"
         policy.write(policies, count, policy.LIST_ENTRIES if count == RULES[-1] else 100)
-        yield kept(servers.tidegate(folder, f"tidegate {count}", policies, 2))
+        yield servers.tidegate(stack, folder, f"tidegate {count}", policies, 2)
     try:
-        other = servers.rspamd(folder)
+        other = servers.rspamd(stack, folder)
     except RuntimeError as error:
         print(f"without its rows: {error}", file=sys.stderr)
         return
     if other is None:
         print("without rspamd, which is not installed: apt-get install rspamd adds its rows", file=sys.stderr)
     else:
-        yield kept(other)
+        yield other
 
 
 def main() -> int:
@@ -192,7 +186,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)  # Postfix and rspamd look into it as their own users
-        running = list(start(folder, stack))
+        running = list(start(stack, folder))
         by_name = {server.name: server for server in running}
         for server in running:
             load(server, 4, 5, 200)  # warm-up

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,21 +112,23 @@ def _ready(spec: str, process: subprocess.Popen[bytes], seconds: float) -> None:
     raise RuntimeError(f"no answer at {spec} (exit status {process.poll()})")
 
 
-def launch(name: str, spec: str, command: Sequence[str | Path], seconds: float = 30) -> Server:
-    """Start `command` in a process group of its own and wait until it accepts connections."""
-    log = (BUILD / f"{name.replace(' ', '-')}.log").open("wb")
+def launch(stack: ExitStack, name: str, spec: str, command: Sequence[str | Path], seconds: float = 30) -> Server:
+    """Start `command` in a process group of its own and wait until it accepts connections; `stack` stops it.
+
+    Raises RuntimeError where it never does.
+    """
     environment = dict(os.environ, PYTHONPATH=str(ROOT / "milter"))
-    process = subprocess.Popen(
-        [str(word) for word in command], stdout=log, stderr=log, start_new_session=True, env=environment, cwd=ROOT
-    )
+    with (BUILD / f"{name.replace(' ', '-')}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=log, stderr=log, start_new_session=True, env=environment, cwd=ROOT
+        )
+    server = Server(name, spec, process)
+    stack.callback(server.stop)  # before it is waited for, which ^C may end
     try:
         _ready(spec, process, seconds)
     except RuntimeError as error:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
         raise RuntimeError(f"{name} does not start: {error}; {log.name} says why") from None
-    return Server(name, spec, process)
+    return server
 
 
 def burst(spec: str, *numbers: int) -> dict[str, float]:
@@ -138,21 +141,21 @@ def burst(spec: str, *numbers: int) -> dict[str, float]:
     return figures
 
 
-def c_noop(folder: Path) -> Server:
+def c_noop(stack: ExitStack, folder: Path) -> Server:
     """The C filter that answers every event."""
     spec = f"unix:{folder}/noop.sock"
-    server = launch("C no-op", spec, [BUILD / "noop", spec])
+    server = launch(stack, "C no-op", spec, [BUILD / "noop", spec])
     (folder / "noop.sock").chmod(0o666)  # Postfix's smtpd is another user
     return server
 
 
-def pymilter_noop(folder: Path) -> Server:
+def pymilter_noop(stack: ExitStack, folder: Path) -> Server:
     """pymilter's Milter.Base with every event answered."""
     spec = f"unix:{folder}/pymilter.sock"
-    return launch("pymilter no-op", spec, [sys.executable, ROOT / "bench" / "pymilter_noop.py", spec])
+    return launch(stack, "pymilter no-op", spec, [sys.executable, ROOT / "bench" / "pymilter_noop.py", spec])
 
 
-def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
+def tidegate(stack: ExitStack, folder: Path, name: str, policies: Path, workers: int) -> Server:
     """The daemon on `policies`, in force before it is handed out."""
     state = folder / f"state-{name.replace(' ', '-')}"
     state.mkdir()
@@ -162,13 +165,12 @@ def tidegate(folder: Path, name: str, policies: Path, workers: int) -> Server:
         f"listen: unix:{sock}\npolicies: {policies}\nstate: {state}\nworkers: {workers}\n"
         f"log: {state}/decisions.log\nmetrics: off\nsocket_mode: 0666\n"
     )
-    server = launch(name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
+    server = launch(stack, name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if generation(state) > 0:
             return server
         time.sleep(0.2)
-    server.stop()
     raise RuntimeError(f"{name}: no policy in force after 60 s")
 
 
@@ -181,7 +183,7 @@ def generation(state: Path) -> int:
         return -1
 
 
-def rspamd(folder: Path) -> Server | None:
+def rspamd(stack: ExitStack, folder: Path) -> Server | None:
     """Debian's rspamd with two multimap rules and nothing else, two workers; None where it isn't installed.
 
     Raises RuntimeError where it is installed and does not start.
@@ -213,4 +215,6 @@ multimap {{ BENCH_FROM {{ type = "from"; map = "{base}/from.map"; score = 1.0; }
 """
     )
     # It compiles some 10,000 top-level domains into a pattern database before it listens.
-    return launch("rspamd", f"inet:{port}@127.0.0.1", [program, "-f", "-i", "-c", base / "rspamd.conf"], seconds=120)
+    return launch(
+        stack, "rspamd", f"inet:{port}@127.0.0.1", [program, "-f", "-i", "-c", base / "rspamd.conf"], seconds=120
+    )
