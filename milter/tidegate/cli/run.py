@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+import structlog
 
 from tidegate.cli.site import CONFIG
 from tidegate.policy.render import render
@@ -19,13 +20,20 @@ def run(config: str, takeover: bool) -> None:
     TERM or INT stops it, HUP reads the policies again, USR1 reopens the log. Exit codes: 0 stopped; 75 another daemon
     runs on the state directory, or the socket can't be had for now; 78 the settings can't be used and never were good.
     """
-    from tidegate.supervisor.boot import Refusal, boot  # the daemon's rooms cost 50 ms of imports
+    from tidegate.supervisor.boot import EX_TEMPFAIL, Refusal, boot  # the daemon's rooms cost 50 ms of imports
     from tidegate.supervisor.daemon import Supervisor
 
-    booted = boot(config, takeover)
+    try:
+        booted = boot(config, takeover)
+    except OSError as error:  # no descriptor, process or memory to be had: whoever starts us tries again
+        booted = Refusal(EX_TEMPFAIL, f"the daemon can't start now: {error.strerror or error}")
     if isinstance(booted, Refusal):
         for problem in booted.problems:
             click.echo(render(problem), err=True)
         click.echo(f"tidegate: {booted.text}", err=True)
         sys.exit(booted.status)
-    sys.exit(Supervisor(booted).run())
+    try:
+        sys.exit(Supervisor(booted).run())
+    except OSError as error:
+        structlog.get_logger().error("supervisor fault", exc_info=error)
+        sys.exit(EX_TEMPFAIL)

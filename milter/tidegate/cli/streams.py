@@ -13,7 +13,8 @@ import os
 import sys
 from collections.abc import Callable
 
-_FULL = 2
+_UNABLE = 2
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def prepare() -> None:
@@ -34,19 +35,12 @@ def prepare() -> None:
 
 
 def guarded(command: Callable[[], None]) -> None:
-    """Run it; what the system refuses is said in one line. Raises SystemExit."""
+    """Run it; what the system refuses is said in one line, and ends the process."""
     try:
         command()
     except OSError as error:
-        _abandon_output()
         if error.errno != errno.EPIPE:
-            place = os.fsdecode(error.filename) if error.filename is not None else "standard output"
-            os.write(2, f"tidegate: {place}: {error.strerror or error}\n".encode("utf-8", "backslashreplace"))
-        sys.exit(_FULL)
-
-
-def _abandon_output() -> None:
-    """What is still buffered would fail once more when the interpreter ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+            place = "standard output: " if error.errno in _OF_WRITING else ""
+            place = f"{os.fsdecode(error.filename)}: " if error.filename is not None else place
+            os.write(2, f"tidegate: {place}{error.strerror or error}\n".encode("utf-8", "backslashreplace"))
+        os._exit(_UNABLE)  # what is still buffered would fail once more when the interpreter ends
