@@ -30,7 +30,9 @@ from tidegate.policy.suggest import shown
 MAX_HEADER_TEXT = 900
 """Characters of a header value, with its name below the 998 of RFC 5322 section 2.1.1."""
 MAX_HEADER_NAME = 76
+"""Characters."""
 MAX_ADDRESS = 320
+"""Characters: a localpart of 64, the @, a domain of 255 (RFC 5321 section 4.5.3.1)."""
 MATCHED = "matched"
 HEADER_EDITS = (AddHeader, SetHeader, RemoveHeader, PrefixSubject)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tidegate.conditions.members import normalise, normalise_grant, own_keys
-from tidegate.model import FieldType, ListItem, ListKind, MemberListData, Place, ReadFile
+from tidegate.model import Conventions, FieldType, ListItem, ListKind, MemberListData, Place, ReadFile
 from tidegate.policy.comparisons import check_pattern, tell_wildcard
 from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
@@ -214,7 +214,7 @@ def _map_items(name: str, node: Node, names: Names, findings: Findings) -> list[
         pairs = findings.texts(value, "the values of a key")
         if text is None or pairs is None:
             continue
-        member, why = map_key(name, text, names)
+        member, why = map_key(name, text, names.conventions)
         if why:
             findings.add("bad-item", why, key)
             continue
@@ -226,27 +226,27 @@ def _map_items(name: str, node: Node, names: Names, findings: Findings) -> list[
 
 
 def _map_value(name: str, text: str, where: Node, names: Names, findings: Findings) -> str | None:
-    value, why = map_value(name, text, names)
+    value, why = map_value(name, text, names.conventions)
     if why:
         findings.add("bad-item", why, where)
     return None if why else value
 
 
-def map_key(name: str, text: str, names: Names) -> tuple[str, str]:
+def map_key(name: str, text: str, conventions: Conventions) -> tuple[str, str]:
     """One key of a map, and what is wrong with it."""
     if name == "logins" and text.startswith("@"):
         return "", f"{shown(text)} is no login; `logins` says LOGIN, then the addresses that it may use"
-    member = normalise(ListKind.MAP, text, names.conventions)
+    member = normalise(ListKind.MAP, text, conventions)
     return ("", member) if isinstance(member, str) else (member.key, "")
 
 
-def map_value(name: str, text: str, names: Names) -> tuple[str, str]:
+def map_value(name: str, text: str, conventions: Conventions) -> tuple[str, str]:
     """One value of a map, and what is wrong with it: `logins` holds what a login may use, others texts."""
     if name != "logins":
         return text.strip(), ""
     if "@" not in text and "." not in text.strip("."):
         return "", f"{shown(text)} is no address and no domain; `logins` says LOGIN, then the addresses that it may use"
-    member = normalise_grant(text, names.conventions)
+    member = normalise_grant(text, conventions)
     return ("", member) if isinstance(member, str) else (member.key, "")
 
 
@@ -294,7 +294,7 @@ class _LineChecker:
             why = self._names.pattern(text)
             return text, f"{shown(text)} can't be run: {why}" if why else ""
         if self._kind is ListKind.MAP:
-            return map_key(self._name, text, self._names)
+            return map_key(self._name, text, self._names.conventions)
         member = normalise(self._kind, text, self._names.conventions)
         return ("", member) if isinstance(member, str) else (member.key, "")
 
@@ -302,7 +302,7 @@ class _LineChecker:
         """A map's value, and what is wrong with it."""
         if self._grant is not None and self._grant.match(text):
             return text, ""
-        return map_value(self._name, text, self._names)
+        return map_value(self._name, text, self._names.conventions)
 
 
 def guess_kind(name: str, node: Node | None) -> ListKind | None:

@@ -40,6 +40,7 @@ from tidegate.policy.when import ConditionBuilder
 
 MAX_PRIORITY = 1_000_000
 MAX_TEXT = 2000
+"""Characters of a text for people."""
 _DAY = 86400.0
 _DURATION = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h|d)\Z")
 
@@ -182,8 +183,10 @@ def _conditions(
         parts.lists |= one.lists
         parts.inbound |= one.inbound
         parts.aligned |= one.aligned
-        if one.quantified or one.latest > Stage.MAIL:
-            parts.late = "all recipients" if one.latest <= Stage.RCPT else "the message"
+        if one.latest > Stage.RCPT:
+            parts.late = "the message"
+        elif (one.quantified or one.latest > Stage.MAIL) and not parts.late:
+            parts.late = "all recipients"
     if parts.scope is not None:
         parts.inbound |= "inbound" in parts.scope.directions
     if "active" in keys:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tidegate import image
 from tidegate.conditions.addresses import fold_login
-from tidegate.conditions.members import normalise, normalise_grant
+from tidegate.conditions.members import normalise
 from tidegate.model import (
     Connection,
     Conventions,
@@ -29,7 +29,7 @@ from tidegate.model import (
     Transaction,
 )
 from tidegate.policy.examples import DEFAULT_SENDER, Case, CaseList
-from tidegate.policy.lists import guess_kind
+from tidegate.policy.lists import guess_kind, map_value
 from tidegate.trial.messages import read_message
 
 _UNREADABLE = "it can't be read in this case"
@@ -128,13 +128,10 @@ def _list_data(written: CaseList, policies: PolicySet, conventions: Conventions)
 
 
 def _value(name: str, text: str, conventions: Conventions) -> str:
-    """A map's value: `logins` holds what a login may use, others texts."""
-    if name != "logins":
-        return text.strip()
-    member = normalise_grant(text, conventions)
-    if isinstance(member, str):
-        raise BadCaseError(f"list `{name}`: {member}")
-    return member.key
+    value, why = map_value(name, text, conventions)
+    if why:
+        raise BadCaseError(f"list `{name}`: {why}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
