@@ -45,7 +45,7 @@ def conditions(picture: Picture, worker: Child) -> Conditions:
         (),
         Counters(1),
         Writer("stderr"),
-        *[None] * 4,  # type: ignore[arg-type]
+        *[None] * 3,  # type: ignore[arg-type]
     )
     crew = Crew("worker", selectors.DefaultSelector(), never, never, [worker])
     return Conditions(booted, picture, crew, Crew("clerk", crew.selector, never, never), lambda: None)

@@ -143,7 +143,7 @@ def _items(name: str, kind: ListKind, node: Node, names: Names, findings: Findin
             if known is None or known.end is not None:
                 found[one.text] = ListItem(one.text)
             continue
-        written, end = _item(one, names, findings)
+        written, end = _item(one, findings)
         if written is None:
             continue
         text, where = written
@@ -160,7 +160,7 @@ def _items(name: str, kind: ListKind, node: Node, names: Names, findings: Findin
     return list(found.values())
 
 
-def _item(node: Node, names: Names, findings: Findings) -> tuple[tuple[str, Node] | None, float | None]:
+def _item(node: Node, findings: Findings) -> tuple[tuple[str, Node] | None, float | None]:
     """A text, or `{item: TEXT, until: DATE}`: what is written, its node, its end."""
     if not isinstance(node, Mapping):
         text = findings.text(node, "an item")

@@ -142,7 +142,7 @@ def _spoil(file: FileText, bad: dict[int, Problem]) -> FileText:
     return replace(file, entries=tuple(entries), problems=(*file.problems, *rest.values()))
 
 
-def _version(name: str, node: Node | None, place: Place) -> Problem | None:
+def _version(node: Node | None, place: Place) -> Problem | None:
     if node is None:
         return problem("no-version", "a policy file begins with `version: 1`", place)
     if isinstance(node, Scalar) and node.tag is Tag.INTEGER and node.text == "1":
@@ -152,7 +152,7 @@ def _version(name: str, node: Node | None, place: Place) -> Problem | None:
 
 def _whole(name: str, text: str, root: Mapping, found: list[Problem]) -> FileText:
     """A file that YAML reads: its nodes are the entries; problems go to the entry in whose lines they stand."""
-    wrong = _version(name, get(root, "version"), root.place)
+    wrong = _version(get(root, "version"), root.place)
     if wrong is not None:
         return FileText(name, (), (wrong,), complete=False)
     problems: list[Problem] = []

@@ -87,7 +87,7 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     read_header(keys, names, parts, findings)
     if "per_recipient" in keys:
         parts.per_recipient = bool(findings.flag(keys["per_recipient"], "`per_recipient`"))
-    _conditions(written, keys, name, names, parts, findings)
+    _conditions(keys, name, names, parts, findings)
     on_error = _word(keys, "on_error", OnError, findings)
     on_uninspected = _word(keys, "on_uninspected", OnUninspected, findings)
     if "examples" in keys:
@@ -159,9 +159,7 @@ def read_tags(node: Node, findings: Findings) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _conditions(
-    written: Mapping, keys: dict[str, Node], name: str, names: Names, parts: RuleParts, findings: Findings
-) -> None:
+def _conditions(keys: dict[str, Node], name: str, names: Names, parts: RuleParts, findings: Findings) -> None:
     """`when`, `do`, `except`, `active`, `sample`: what the rule asks and does."""
     if "do" in keys:
         parts.do = build_actions(keys["do"], name, names, findings)
@@ -263,13 +261,13 @@ def _together(
     if do.exempt is not None and on_error is OnError.SKIP:
         findings.add("exempt-skip", "a rule that exempts can't skip its doubts", keys["on_error"])
     if do.exempt is not None and do.exempt.everything:
-        _exempt_all(written, keys, names, parts, findings)
+        _exempt_all(keys, names, parts, findings)
     if asks_matched(do.edits) and parts.when is not None and not parts.when.picks:
         message = "`matched` speaks of the recipients that the rule's recipient tests picked, and it has none"
         findings.add("nothing-matched", message, keys["do"])
 
 
-def _exempt_all(written: Mapping, keys: dict[str, Node], names: Names, parts: RuleParts, findings: Findings) -> None:
+def _exempt_all(keys: dict[str, Node], names: Names, parts: RuleParts, findings: Findings) -> None:
     schedule = parts.schedule
     begin = schedule.start if schedule is not None and schedule.start is not None else names.now
     if "ticket" not in keys:

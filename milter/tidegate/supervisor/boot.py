@@ -61,7 +61,6 @@ class Booted:
     listener: front_listener.Listener
     place: SocketPlace | None  # None: inet
     lock: Lock
-    account: Account | None
 
 
 def boot(config: str, takeover: bool) -> Booted | Refusal:
@@ -120,7 +119,7 @@ def _start(
             place.publish()
         account.become()
     counters = Counters(2 * settings.workers)  # a worker that leaves and its successor count apart
-    return Booted(config, settings, last_good, problems, counters, writer, listener, place, lock, account)
+    return Booted(config, settings, last_good, problems, counters, writer, listener, place, lock)
 
 
 def _ask_for_lock(state: str) -> bool:

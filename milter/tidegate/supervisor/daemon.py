@@ -229,7 +229,7 @@ class Supervisor:
         place = self._booted.place
         owner = place.owner() if place else "ours"
         if owner == "other":
-            self._succeeded(now)
+            self._succeeded()
             return
         lost = f"{place.path} was removed by somebody" if place and owner == "nobody" else ""
         self._conditions.judge("socket-lost", lost)
@@ -253,7 +253,7 @@ class Supervisor:
             self._booted.place.withdraw()
         self._close_down(Stage.STOPPING, 0.0 if again else QUICK, self._booted.settings.deadline)
 
-    def _succeeded(self, now: float) -> None:
+    def _succeeded(self) -> None:
         _log.info("succeeded: another daemon has the socket; draining")
         self._close_down(Stage.SUCCEEDED, KIND, UPLOAD)
 
