@@ -21,9 +21,9 @@ DOCUMENT: dict[str, Any] = {
     "workers": [{"slot": 0, "pid": 4712, "generation": 3, "sessions": 2, "messages": 1}],
     "settings": {"file": "/etc/t.yaml", "last_good": False},
     "entries": [
-        {"key": "rule fine", "state": "active", "place": ["10.yaml", 3, 5, 0], "reason": ""},
-        {"key": "rule old", "state": "stale", "place": ["10.yaml", 9, 5, 0], "reason": "unknown key"},
-        {"key": "rule doubted", "state": "deferring", "place": ["10.yaml", 20, 5, 0], "reason": "its list is broken"},
+        {"key": "rule fine", "state": "active", "place": "10.yaml:3:5", "reason": ""},
+        {"key": "rule old", "state": "stale", "place": "10.yaml:9:5", "reason": "unknown key"},
+        {"key": "rule doubted", "state": "deferring", "place": "10.yaml:20:5", "reason": "its list is broken"},
     ],
     "alerts": [
         {

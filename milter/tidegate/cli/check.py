@@ -7,8 +7,9 @@ import sys
 import click
 
 from tidegate.cli.confined import Opened, load
-from tidegate.cli.output import emit, errors, problem_document, show
+from tidegate.cli.output import emit, errors, show
 from tidegate.cli.site import POLICIES, Site, conventions, policy_options, site_if_there
+from tidegate.loader.report import entry_document, problem_document
 from tidegate.model import Problem
 
 _NAMED = 20
@@ -55,10 +56,7 @@ def _tell(
                 "rules": counts.get("rules", 0),
                 "lists": counts.get("lists", 0),
                 "rules_without_key": unkeyed,
-                "entries": [
-                    {"entry": str(one.key), "state": one.state.value}
-                    for one in (opened.report.entries if opened else ())
-                ],
+                "entries": [entry_document(one) for one in (opened.report.entries if opened else ())],
                 "problems": [problem_document(one) for one in problems],
             }
         )

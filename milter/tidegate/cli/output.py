@@ -35,22 +35,6 @@ def safe(text: str, limit: int = 0) -> str:
     return f"{shown}…" if len(cut) < len(text) else shown
 
 
-def problem_document(problem: Problem) -> dict[str, Any]:
-    """A problem for `--json`."""
-    place = problem.place
-    return {
-        "code": problem.code,
-        "severity": problem.severity.name.lower(),
-        "message": problem.message,
-        "source": place.source,
-        "line": place.line,
-        "column": place.column,
-        "end_column": place.end_column,
-        "entry": str(problem.entry) if problem.entry else "",
-        "cure": problem.cure,
-    }
-
-
 def show(problems: Sequence[Problem]) -> None:
     """Each problem with its source line and its cure, for a terminal."""
     for problem in problems:

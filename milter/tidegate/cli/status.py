@@ -13,6 +13,7 @@ import click
 
 from tidegate.cli.output import emit, safe
 from tidegate.cli.reach import NobodyError, daemon_options, find_daemon
+from tidegate.loader.report import problem_document
 from tidegate.policy.render import render
 from tidegate.supervisor.places import lock_holder
 
@@ -74,7 +75,7 @@ def text(document: Mapping[str, Any]) -> str:
         lines.append("workers     none")
     told = {alert.get("subject") for alert in document.get("alerts", ())}
     odd = [one for one in document.get("entries", ()) if one["state"] not in _QUIET and one["key"] not in told]
-    lines += [f"{entry['state'].upper():<11} {_place(entry)}: {entry['key']}: {entry['reason']}" for entry in odd]
+    lines += [f"{entry['state'].upper():<11} {entry['place']}: {entry['key']}: {entry['reason']}" for entry in odd]
     return "\n".join([*map(safe, lines), *alert_lines(document)])
 
 
@@ -103,7 +104,7 @@ def remains(nobody: NobodyError) -> dict[str, Any]:
         "reason": nobody.message,
         "settings": {
             "file": site.config if site else "",
-            "problems": [str(one.place) + ": " + one.message for one in site.problems] if site else [],
+            "problems": [problem_document(one) for one in site.problems] if site else [],
             "last_good_of": site.last_good if site else 0.0,
         },
         "states": [
@@ -145,11 +146,6 @@ def _accepted(state: str) -> tuple[int, float]:
         return len(body["entries"]), when
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, 0.0
-
-
-def _place(entry: Mapping[str, Any]) -> str:
-    source, line, column, _ = entry["place"]
-    return f"{source}:{line}:{column}" if line else str(source)
 
 
 def _age(seconds: float) -> str:

@@ -81,7 +81,7 @@ def key_from(text: str) -> EntryKey:
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """One entry for JSON."""
+    """One entry, for the way to the supervisor."""
     return {
         "key": str(entry.key),
         "state": entry.state.value,
@@ -102,7 +102,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
-    """One problem for JSON."""
+    """One problem, for the way to the supervisor."""
     return {
         "code": problem.code,
         "message": problem.message,
@@ -125,3 +125,37 @@ def problem_from(values: Mapping[str, Any]) -> Problem:
         str(values["cure"]),
         str(values["excerpt"]),
     )
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """One entry as `--json` has it, in all commands."""
+    return {
+        "key": str(entry.key),
+        "state": entry.state.value,
+        **_spot(entry.place),
+        "digest": entry.digest,
+        "reason": entry.reason,
+    }
+
+
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """One problem as `--json` has it, in all commands."""
+    return {
+        "code": problem.code,
+        "severity": problem.severity.name.lower(),
+        "message": problem.message,
+        **_spot(problem.place),
+        "entry": str(problem.entry) if problem.entry else "",
+        "cure": problem.cure,
+        "excerpt": problem.excerpt,
+    }
+
+
+def _spot(place: Place) -> dict[str, Any]:
+    return {
+        "place": str(place),
+        "source": place.source,
+        "line": place.line,
+        "column": place.column,
+        "end_column": place.end_column,
+    }

@@ -16,7 +16,7 @@ from typing import Any
 
 import tidegate
 from tidegate.alerts import Alert, Book
-from tidegate.loader.report import Report, entry_json, problem_json
+from tidegate.loader.report import Report, entry_document, problem_document
 from tidegate.model import Problem
 from tidegate.settings import Settings, to_json
 from tidegate.supervisor.crew import Crew
@@ -45,8 +45,8 @@ class Picture:
         """Render the long part anew; call it after report, problems or book changed."""
         self._long = json.dumps(
             {
-                "entries": [entry_json(entry) for entry in self.report.entries],
-                "problems": [problem_json(problem) for problem in self.problems],
+                "entries": [entry_document(entry) for entry in self.report.entries],
+                "problems": [problem_document(problem) for problem in self.problems],
                 "alerts": [alert_json(alert) for alert in self.book.values()],
             }
         )
