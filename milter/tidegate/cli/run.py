@@ -17,8 +17,9 @@ from tidegate.policy.render import render
 def run(config: str, takeover: bool) -> None:
     """Run the daemon.
 
-    TERM or INT stops it, HUP reads the policies again, USR1 reopens the log. Exit codes: 0 stopped; 75 another daemon
-    runs on the state directory, or the socket can't be had for now; 78 the settings can't be used and never were good.
+    TERM or INT stops it, HUP reads the policies again, USR1 reopens the log, USR2 starts a successor that takes over
+    without a gap. Exit codes: 0 stopped; 75 another daemon runs on the state directory, or something can't be had for
+    now; 78 the settings can't be used and never were good.
     """
     from tidegate.supervisor.boot import EX_TEMPFAIL, Refusal, boot  # the daemon's rooms cost 50 ms of imports
     from tidegate.supervisor.daemon import Supervisor
