@@ -437,6 +437,18 @@ def test_the_clients_own_time_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
     assert [60250.0] == [line["ms"] for line in front.lines()]
 
 
+@pytest.mark.parametrize(("size", "written"), [(1000, 0), (100_000, 1)], ids=["small", "large"])
+@pytest.mark.parametrize("end", ["end_of_message", "abort"])
+def test_the_line_of_a_large_message_does_not_wait(size: int, written: int, end: str) -> None:
+    """Lines of accepted mail are written together, and hold their messages until then: memory has to stay bounded."""
+    front = Front(FakePolicies())
+    front.envelope()
+    front.header("X-Long", b"x" * size)
+    front.end_of_message() if end == "end_of_message" else front.event("abort")
+    assert written == len(front.log.texts)
+    assert 1 == len(front.lines())
+
+
 def test_a_verdict_of_mixed_classes_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 5xx never goes out as a deferral, nor the other way round."""
     wrong = Verdict(Disposition.REJECT, None)

@@ -23,6 +23,7 @@ from tidegate.observe.logs import Writer, render
 
 FLUSH_SECONDS = 0.04
 _WAITING = 10_000  # lines that may wait; more are written at once
+_LARGE = 64 * 1024  # bytes of a message
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing to confuse on the telephone
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _log = structlog.get_logger()
@@ -107,8 +108,12 @@ class Desk:
         session.clear()
 
     def decide(self, decision: Decision, at_once: bool) -> None:
-        """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS."""
-        if at_once:
+        """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS.
+
+        What waits holds its message, headers and all, so that of a large one is not left waiting.
+        """
+        message = decision.transaction.message
+        if at_once or (message is not None and message.size > _LARGE):
             self._write(self._lines([decision]))
             return
         self._waiting.append(decision)
