@@ -112,7 +112,6 @@ def test_the_shipped_settings_are_valid(tmp_path: Path) -> None:
     ("directive", "expected"),
     [
         pytest.param("Type", ["notify"], id="notify-reload is unknown to systemd 252"),
-        pytest.param("NotifyAccess", ["all"], id="a successor says that it is the main process now"),
         pytest.param("User", ["tidegate"], id="never root"),
         pytest.param("KillMode", ["mixed"], id="TERM is the supervisor's business"),
         pytest.param("OOMPolicy", ["continue"], id="a killed worker doesn't end the daemon"),

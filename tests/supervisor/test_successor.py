@@ -79,3 +79,19 @@ def test_a_successor_is_nobody_s_child() -> None:
             os.waitpid(pid, os.WNOHANG)
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_the_one_that_was_started_is_led_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd is told its process; where somebody else took over there is nothing to tell."""
+    told: list[str] = []
+    monkeypatch.setattr(module, "notify", lambda *lines: told.extend(lines))
+    monkeypatch.setattr(module, "command", lambda _own: [shutil.which("sleep") or "", "60"])
+    selector = selectors.DefaultSelector()
+    successor = Successor(cast(Conditions, Alerts()), selector, lambda: None)
+    successor.lead()
+    assert [] == told
+    successor.start()
+    successor.lead()
+    (watched,) = selector.get_map().values()
+    signal.pidfd_send_signal(watched.fd, signal.SIGKILL)
+    assert ["MAINPID"] == [line.partition("=")[0] for line in told]

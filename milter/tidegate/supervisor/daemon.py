@@ -255,6 +255,7 @@ class Supervisor:
 
     def _succeeded(self) -> None:
         _log.info("succeeded: another daemon has the socket; draining")
+        self._successor.lead()
         self._close_down(Stage.SUCCEEDED, KIND, UPLOAD)
 
     def _close_down(self, stage: Stage, idle: float, busy: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
+from tidegate.notify import notify
 from tidegate.supervisor.conditions import Conditions
 
 _EX_OSERR = 71
@@ -67,6 +68,7 @@ class Successor:
         self._conditions = conditions
         self._selector = selector
         self._prepare = prepare  # in a child: close what isn't its business
+        self._pid = 0
         self._watch = -1  # a descriptor that is readable once it has ended
 
     def start(self) -> None:
@@ -77,16 +79,21 @@ class Successor:
         self._conditions.settle(_FAILED)
         words = command(sys.argv)
         try:
-            pid = spawn(words, self._prepare)
-            self._watch = os.pidfd_open(pid)
+            self._pid = spawn(words, self._prepare)
+            self._watch = os.pidfd_open(self._pid)
         except OSError as error:
             self._conditions.raise_(_FAILED, f"no successor could be started: {error.strerror}")
             return
-        self._selector.register(self._watch, selectors.EVENT_READ, lambda _events: self._ended(pid))
-        _log.info("successor started", pid=pid, command=" ".join(words))
+        self._selector.register(self._watch, selectors.EVENT_READ, lambda _events: self._ended())
+        _log.info("successor started", pid=self._pid, command=" ".join(words))
 
-    def _ended(self, pid: int) -> None:
+    def lead(self) -> None:
+        """It has the socket: tell systemd, which at first believes the main process only, that it is the main one."""
+        if self._watch >= 0:
+            notify(f"MAINPID={self._pid}")
+
+    def _ended(self) -> None:
         self._selector.unregister(self._watch)
         os.close(self._watch)
         self._watch = -1
-        self._conditions.raise_(_FAILED, f"the successor (process {pid}) ended before it had the socket")
+        self._conditions.raise_(_FAILED, f"the successor (process {self._pid}) ended before it had the socket")
