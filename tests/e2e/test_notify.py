@@ -43,13 +43,15 @@ def test_what_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k
         daemon.start()
         until(lambda: manager.heard("READY=1"), "READY")
         assert [f"MAINPID={daemon.pid}"] == manager.heard("MAINPID=")
-        assert "1 active" in manager.heard("STATUS=")[-1] or "generation 1" in manager.heard("STATUS=")[-1]
+        until(lambda: manager.heard("STATUS=generation 1: 1 active; 0 alerts"), "the status")
         until(lambda: len(manager.heard("WATCHDOG=1")) > 2, "the watchdog is fed")
         earlier = time.monotonic_ns() // 1000
         ready = len(manager.heard("READY=1"))
+        daemon.policy(reject_all().replace("when:", "wenn:"))
         daemon.signal(signal.SIGHUP)
         until(lambda: len(manager.heard("READY=1")) > ready, "READY after the reload")
         assert 1 == len(manager.heard("RELOADING=1"))
+        until(lambda: [one for one in manager.heard("STATUS=") if ": 1 stale; " in one], "the status of a broken edit")
         moment = int(manager.heard("MONOTONIC_USEC=")[0].partition("=")[2])
         assert earlier <= moment <= time.monotonic_ns() // 1000
         daemon.stop()

@@ -140,5 +140,5 @@ class Generations:
         picture = self.picture
         if not picture.number:
             return "no policy loaded: all mail is deferred"
-        active = picture.states().get(EntryState.ACTIVE.value, 0)
-        return f"generation {picture.number}, {active} entries active, {len(picture.book)} alerts"
+        states = ", ".join(f"{count} {state}" for state, count in sorted(picture.states().items()))
+        return f"generation {picture.number}: {states or 'no entries'}; {len(picture.book)} alerts"
