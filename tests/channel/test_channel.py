@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from tidegate.channel import Channel, ClosedError, content, memory
 
 
-def test_a_packet_with_a_descriptor() -> None:
-    """Values and memory arrive; the memory can't be changed or cut."""
+@pytest.fixture
+def pair() -> Iterator[tuple[Channel, Channel]]:
+    """Both ends, closed afterwards."""
     ours, theirs = Channel.pair()
+    with closing(ours), closing(theirs):
+        yield ours, theirs
+
+
+def test_a_packet_with_a_descriptor(pair: tuple[Channel, Channel]) -> None:
+    """Values and memory arrive; the memory can't be changed or cut."""
+    ours, theirs = pair
     descriptor = memory("test", b"data" * 1000)
     assert ours.send_with((descriptor,), "generation", number=3)
     packet = theirs.receive()
@@ -24,15 +34,15 @@ def test_a_packet_with_a_descriptor() -> None:
             change()
 
 
-def test_a_peer_that_does_not_read_blocks_nobody() -> None:
+def test_a_peer_that_does_not_read_blocks_nobody(pair: tuple[Channel, Channel]) -> None:
     """send says False instead of waiting."""
-    ours, _theirs = Channel.pair()
+    ours, _theirs = pair
     assert not all(ours.send("ping", pad="x" * 1000) for _ in range(10_000))
 
 
-def test_the_end_is_told() -> None:
+def test_the_end_is_told(pair: tuple[Channel, Channel]) -> None:
     """None while there is nothing, ClosedError when nothing can come any more."""
-    ours, theirs = Channel.pair()
+    ours, theirs = pair
     assert ours.receive() is None
     theirs.close()
     with pytest.raises(ClosedError):
@@ -43,8 +53,9 @@ def test_the_end_is_told() -> None:
 def test_nonsense_is_a_word_of_its_own(data: bytes) -> None:
     """A child that went mad does not stop its reader."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    far.send(data)
-    packet = Channel(near).receive()
+    with near, far:
+        far.send(data)
+        packet = Channel(near).receive()
     assert packet is not None
     assert "nonsense" == packet.word
 
