@@ -160,6 +160,23 @@ def test_shell_is_shell(name: str) -> None:
     assert ("#DEBHELPER#" in read(name)) == bool(re.search(r"postinst|prerm|postrm", name))
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param("generation 2: 3 entries are new or changed, 0 are gone", 0, id="a reload"),
+        pytest.param("  gone  rule old", 0, id="what it took away"),
+        pytest.param("ERROR  10.yaml:4:12: there is no field `nope` [unknown-field]", 1, id="an alert is to be read"),
+    ],
+)
+@pytest.mark.parametrize("stamp", ["Nov 24 14:18:02", "2026-11-24T14:18:02.624017+00:00"], ids=["classic", "precise"])
+def test_logcheck_passes_over_what_is_normal(stamp: str, said: str, expected: int) -> None:
+    """What `systemctl reload` says in the journal is no news, unless something is wrong."""
+    line = f"{stamp} mx tidegate[4711]: {said}\n"
+    rules = DEBIAN / "tidegate.logcheck.ignore.server"
+    done = subprocess.run(["grep", "-Eqf", str(rules)], input=line, text=True, check=False)
+    assert expected == done.returncode
+
+
 def test_both_readmes_give_one_line_for_postfix() -> None:
     """The line for master.cf is the same in README.md and README.Debian."""
     (line,) = re.findall(r"-o \{ smtpd_milters = .*", read("tidegate.README.Debian"))
