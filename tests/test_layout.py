@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "engine", "image"})
-_SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify"})
+_SHELL = frozenset(
+    {"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify", "records"}
+)
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
 
@@ -34,11 +36,11 @@ LAW: dict[str, frozenset[str]] = {
     "trial": frozenset({"model", "conditions", "policy", "engine", "image"}),
     "observe": frozenset({"model"}),
     "alerts": frozenset({"model"}),
-    "live": frozenset({"model", "image", "observe", "alerts"}),
+    "live": frozenset({"model", "image", "observe", "alerts", "records"}),
     "front": frozenset({"model", "engine", "image", "live", "observe"}),
-    **dict.fromkeys(("channel", "control", "notify"), frozenset()),
-    "settings": frozenset({"model", "policy", "alerts"}),
-    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live"}),
+    **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
+    "settings": frozenset({"model", "policy", "alerts", "records"}),
+    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
     "worker": frozenset({"image", "front", "live", "observe", "settings", "channel"}),
     "clerk": frozenset({"loader", "observe", "settings", "channel"}),
     "supervisor": _HOUSE - {"supervisor"},
@@ -78,7 +80,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def room(path: Path) -> str:
-    """`conditions` for milter/tidegate/conditions/facts.py, `live` for milter/tidegate/live.py."""
+    """`conditions` for milter/tidegate/conditions/facts.py, `worker` for milter/tidegate/worker.py."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate import records
 from tidegate.settings.values import STATE, Settings, from_json, to_json
 
 
@@ -30,21 +31,8 @@ def _name(config: str) -> str:
 
 
 def remember(config: str, settings: Settings) -> None:
-    """Record settings that serve: tmp, fsync, rename. Raises OSError."""
-    body = to_json(settings)
-    text = f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n"
-    target = Path(settings.state) / _name(config)
-    try:
-        if target.read_text() == text:
-            return
-    except (OSError, ValueError):
-        pass  # there is none that could be kept: write it
-    draft = target.with_name(target.name + ".tmp")
-    with open(draft, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, target)
+    """Record settings that serve (records.py). Raises OSError."""
+    records.write(Path(settings.state) / _name(config), to_json(settings).encode())
 
 
 def recall(config: str, states: Iterable[str]) -> Recorded | None:
@@ -54,9 +42,7 @@ def recall(config: str, states: Iterable[str]) -> Recorded | None:
             continue
         path = Path(state) / _name(config)
         try:
-            checksum, body = path.read_text().rstrip("\n").split("\n")
-            if hashlib.sha256(body.encode()).hexdigest() == checksum:
-                return Recorded(from_json(body), path.stat().st_mtime)
+            return Recorded(from_json(records.read(path).decode()), path.stat().st_mtime)
         except (OSError, ValueError):
             continue  # none here, or a damaged one: the next place
     return None

@@ -7,7 +7,6 @@ handlers only take notes.
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
@@ -19,20 +18,19 @@ from typing import Any
 import structlog
 
 from tidegate.channel import Channel, Packet
-from tidegate.clerk import run_clerk
-from tidegate.control import Server
 from tidegate.loader.child import Request
 from tidegate.model import Conventions, Problem
 from tidegate.notify import notify, reloading, watchdog_interval
 from tidegate.settings import remember
+from tidegate.supervisor.answers import DONE, Answers, Reception
 from tidegate.supervisor.boot import Booted
+from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
 from tidegate.supervisor.successor import Successor
-from tidegate.worker import Assignment, run_worker
 
 FIRST_LOAD = 6.0  # seconds that the first load may keep the socket unpublished (the promise is 10 s)
 TICK = 0.25
@@ -43,7 +41,6 @@ KIND = 30.0  # and where a successor serves already
 UPLOAD = 600.0  # seconds that messages in flight get where a successor serves
 SLACK = 4.0  # seconds between a worker's own limit and its end by force
 RELOAD_AGE = 3600.0  # seconds after which policies are read again: dates pass, an `until` comes near
-_CONTROL = 1.0  # seconds between two looks whether the control socket is still there
 RETIRE = 30.0  # seconds in which a successor that took the lock has to take the socket
 
 _log = structlog.get_logger()
@@ -73,17 +70,19 @@ class Supervisor:
         self._retired = self._pulsed = 0.0
         self._watchdog, self._barked = watchdog_interval(), 0.0
         self._picture = Picture(settings, booted.config, booted.last_good, time.time())
+        self._answers = Answers(lambda: self.stage.value)
+        self._reception = Reception(settings.state, self._selector, self._answers)
+        self._children = Children(booted, self._selector, self._listen_to_signals(), self._reception)
         self._workers = Crew("worker", self._selector, self._work, self._heard_worker)
         self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
+        self._children.crews = (self._workers, self._clerk)
         self._handover = Handover(self._workers)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
-        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._prepare_reader)
-        self._successor = Successor(self._conditions, self._selector, self._prepare_reader)
-        self._loads = Loads(self._request, self._loaded, self._prepare_reader)
-        self._wakeup = self._listen_to_signals()
-        self._server: Server | None = None
-        self._controlled = 0.0
-        self._open_control()
+        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
+        self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
+        self._loads = Loads(self._request, self._loaded, self._children.become_reader)
+        self._listen_to_questions()
+        self._reception.open(self._conditions)
 
     def _listen_to_signals(self) -> tuple[int, int]:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -92,24 +91,6 @@ class Supervisor:
             signal.signal(number, lambda received, _frame: self._signals.add(received))
         self._selector.register(reader, selectors.EVENT_READ, lambda _events: os.read(reader, 1 << 16))
         return reader, writer
-
-    def _open_control(self) -> None:
-        """Without it mail goes on, but nobody can ask: an alert in the log is all that is left."""
-        if self._server:
-            self._server.close()
-            self._server = None
-        try:
-            self._server = Server(self._booted.settings.state, self._selector, self._answer)
-            self._conditions.settle("control-unavailable")
-        except OSError as error:
-            self._conditions.raise_("control-unavailable", f"the control socket can't be made: {error.strerror}")
-
-    def _keep_control(self, now: float) -> None:
-        """Make the control socket anew where somebody removed it, or where it could not be made."""
-        if self.stage is Stage.SERVING and now - self._controlled >= _CONTROL:
-            self._controlled = now
-            if self._server is None or self._server.lost:
-                self._open_control()
 
     def run(self) -> int:
         """Until the last child has left. 0: stopped or succeeded."""
@@ -170,9 +151,7 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         self._loads.tick(now)
-        if self._server:
-            self._server.tick()
-        self._keep_control(now)
+        self._reception.tick(now, self._conditions, keep=self.stage is Stage.SERVING)
         if self._watchdog and now - self._barked >= self._watchdog:
             self._barked = now
             notify("WATCHDOG=1")
@@ -236,7 +215,7 @@ class Supervisor:
         if self.stage is Stage.RETIRING:
             if now > self._retired + RETIRE and self._booted.lock.take():
                 _log.warning("the successor did not come; serving on")
-                self._open_control()
+                self._reception.open(self._conditions)
                 self._clerk.stopped = False
                 self.stage = Stage.SERVING
                 self._loads.resume()
@@ -259,9 +238,8 @@ class Supervisor:
         self._close_down(Stage.SUCCEEDED, KIND, UPLOAD)
 
     def _close_down(self, stage: Stage, idle: float, busy: float) -> None:
-        if stage is Stage.SUCCEEDED and self._server:
-            self._server.close()
-            self._server = None
+        if stage is Stage.SUCCEEDED:
+            self._reception.close()
         self.stage = stage
         self._workers.stopped = self._clerk.stopped = True
         for child in self._workers.alive:
@@ -290,45 +268,11 @@ class Supervisor:
 
     # ── children ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _prepare_child(self, keep: Channel | None = None) -> None:
-        """In a fresh fork: close everything that is the supervisor's."""
-        reader, writer = self._wakeup
-        signal.set_wakeup_fd(-1)
-        os.close(reader)
-        os.close(writer)
-        self._selector.close()
-        if self._server:
-            for descriptor in self._server.descriptors():
-                os.close(descriptor)
-        self._booted.lock.close_in_child()
-        if self._booted.place:
-            self._booted.place.close_in_child()
-        self._workers.close_in_child(keep)
-        self._clerk.close_in_child(keep)
-
-    def _prepare_reader(self) -> None:
-        """A reader may outlive us by a minute: it must not keep a socket open on which nobody accepts."""
-        self._prepare_child()
-        self._booted.listener.close_in_child()
-
     def _work(self, child: Child, channel: Channel) -> None:
-        self._prepare_child(channel)
-        run_worker(
-            Assignment(
-                slot=child.slot,
-                channel=channel,
-                listener=self._booted.listener,
-                settings=self._booted.settings,
-                tally=self._booted.counters.tally(child.slot),
-                writer=self._booted.writer,
-                offer=self._handover.offer,
-            )
-        )
+        self._children.become_worker(child, channel, self._handover)
 
     def _clerical_work(self, _child: Child, channel: Channel) -> None:
-        self._prepare_child(channel)
-        self._booted.listener.close_in_child()
-        run_clerk(channel, self._booted.settings, self._booted.counters, self._booted.writer, self._generations.watch())
+        self._children.become_clerk(channel, self._generations)
 
     def _heard_worker(self, child: Child, packet: Packet) -> None:
         match packet.word:
@@ -371,22 +315,34 @@ class Supervisor:
             ready = () if self._loads.due else ("READY=1",)  # a HUP that came meanwhile is answered by the next load
             notify(*ready, f"STATUS={self._generations.headline()}")
 
-    def _answer(self, request: Mapping[str, Any]) -> str:
-        match request.get("do"):
-            case "status":
-                loading = {"attempted": self._loads.attempted, "busy": self._loads.busy}
-                loading |= {"count": self._loads.count, "failed": self._loads.failed}
-                brief = bool(request.get("brief"))
-                return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
-            case "reload":
-                self._loads.ask()
-            case "confirm":
-                self._loads.ask(confirmed=True)
-            case "takeover" if self.stage is Stage.SERVING and self._booted.place:
-                self._retire()
-            case _:
-                return json.dumps({"error": f"this daemon ({self.stage.value}) can't do that"})
-        return json.dumps({"done": True})
+    def _listen_to_questions(self) -> None:
+        for word, handler in (
+            ("status", self._status),
+            ("reload", self._reload),
+            ("confirm", self._confirm),
+            ("takeover", self._hand_over),
+        ):
+            self._answers.on(word, handler)
+
+    def _status(self, request: Mapping[str, Any]) -> str:
+        loading = {"attempted": self._loads.attempted, "busy": self._loads.busy}
+        loading |= {"count": self._loads.count, "failed": self._loads.failed}
+        brief = bool(request.get("brief"))
+        return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
+
+    def _reload(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loads.ask()
+        return DONE
+
+    def _confirm(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loads.ask(confirmed=True)
+        return DONE
+
+    def _hand_over(self, _request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if self.stage is not Stage.SERVING or not self._booted.place:
+            return None
+        self._retire()
+        return DONE
 
 
 def _whole(packet: Packet, name: str) -> int:

@@ -1,0 +1,69 @@
+"""The daemon's own problem codes: summary and cure of each. Those of the policy language are in policy/codes.py.
+
+Codes are never renamed: people search for them.
+"""
+
+from __future__ import annotations
+
+from tidegate.model import EntryKey, Place, Problem, Severity
+
+CONFIRM = "say that it is meant: tidegate confirm"
+
+CODES: dict[str, tuple[str, str]] = {
+    "settings-unreadable": ("the settings file can't be read", "make the file readable for the daemon's account"),
+    "settings-syntax": ("the settings file is not valid YAML", "correct the line that is shown"),
+    "settings-unknown-key": ("a setting that does not exist", "remove it, or correct its name"),
+    "settings-duplicate-key": ("a setting stands twice", "keep one of them"),
+    "settings-missing": ("a setting that has to be there is missing", "add it"),
+    "settings-value": ("a setting has a value that can't be used", "write one of the forms that are named"),
+    "settings-died": ("the reader of the settings died", "the file is hostile or damaged: restore it"),
+    "settings-last-good": ("the last good settings run", "repair the settings, then restart"),
+    "settings-changed": ("the settings on disk differ from those in force", "restart, or run --takeover"),
+    "listen-failed": ("the milter socket can't be opened", "correct `listen`, or the folder's permissions"),
+    "socket-lost": ("the milter socket is gone from its place", "restart the daemon; see who removes files there"),
+    "successor-failed": (
+        "a daemon that was to take over ended; this one serves on",
+        "see what it wrote to standard error; then send USR2, or restart",
+    ),
+    "no-policy": ("there is no policy: all mail is accepted", "put a *.yaml file into the policy directory"),
+    "no-generation": ("no policy could be loaded: all mail is deferred", "repair the policy directory"),
+    "source-unreadable": ("a source can't be read; what it held before stays in force", "make it readable"),
+    "source-empty": (
+        "a source that held entries is empty; they stay in force",
+        f"restore it, or {CONFIRM}",
+    ),
+    "source-truncated": (
+        "a file lost its end mark `...`; what it held stays in force",
+        f"save it again, or {CONFIRM}",
+    ),
+    "source-ignored": ("something in the policy directory is no regular file", "remove it, or rename it"),
+    "mass-vanish": (
+        "more than half of the entries are gone at once; they stay in force",
+        f"restore them, or {CONFIRM}",
+    ),
+    "entry-stale": ("an entry serves as it last was", "repair or restore what is named"),
+    "entry-skipped": ("an entry is not in force", "repair what is named"),
+    "entry-deferring": ("the mail that an entry may concern is deferred", "repair what is named"),
+    "entry-tripped": ("an entry has been eased", "see why it hit so much"),
+    "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
+    "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
+    "record-corrupt": ("the record of accepted entries is damaged; it was set aside", "none: a new one is written"),
+    "record-unwritable": ("the record of accepted entries can't be written", "free space in the state directory"),
+    "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
+    "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
+    "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),
+    "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
+    "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),
+    "metrics-unavailable": ("the metrics address can't be opened", "choose a free address"),
+}
+
+
+def problem(
+    code: str,
+    message: str,
+    place: Place,
+    severity: Severity = Severity.ERROR,
+    entry: EntryKey | None = None,
+) -> Problem:
+    """A problem of the daemon itself, with the cure that CODES has. Raises KeyError for a code that isn't there."""
+    return Problem(code, message, place, severity, entry, CODES[code][1])
