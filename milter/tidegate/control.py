@@ -1,7 +1,8 @@
 """The control socket in the state directory: one JSON object per line, one answer per request.
 
 Promises: the server never blocks and holds a bounded amount for a bounded number of clients; a client that stalls is
-dropped. Refuses: authentication of its own; the socket's mode (owner only) is the authority.
+dropped. Open files may travel beside an answer (SCM_RIGHTS). Refuses: authentication of its own; the socket's mode
+(owner only) is the authority.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ _REQUEST = 4096  # bytes
 _PATIENCE = 30.0  # seconds for a whole exchange
 _BREATH = 0.05  # seconds, while there is no descriptor for a client
 
-Answer = Callable[[Mapping[str, Any]], str]  # a request to the JSON text of its answer
+_FILES = 8  # that may travel with an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An answer with open files beside it; whoever takes the parcel closes them."""
+
+    text: str
+    descriptors: tuple[int, ...] = ()
+
+
+Answer = Callable[[Mapping[str, Any]], "str | Parcel"]  # a request to the JSON text of its answer
 
 
 class UnreachableError(Exception):
@@ -31,22 +43,46 @@ class UnreachableError(Exception):
 
 def ask(state: str, request: Mapping[str, Any], patience: float = 5.0) -> dict[str, Any]:
     """Send one request to the daemon of this state directory. Raises UnreachableError."""
+    answer, files = ask_for_files(state, request, patience)
+    for descriptor in files:
+        os.close(descriptor)
+    return answer
+
+
+def ask_for_files(
+    state: str, request: Mapping[str, Any], patience: float = 5.0
+) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """The same, with the open files that came beside the answer; the caller closes them."""
     path = os.path.join(state, NAME)
+    files: list[int] = []
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
             client.settimeout(patience)
             _reach(path, client.connect)
             client.sendall(json.dumps(dict(request)).encode() + b"\n")
-            with client.makefile("rb") as answers:
-                line = answers.readline()
-        answer = json.loads(line)
-    except OSError as error:
-        raise UnreachableError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UnreachableError(f"{path}: it closed without an answer") from error
-    if not isinstance(answer, dict):
-        raise UnreachableError(f"{path}: it gave no answer of ours")
-    return answer
+            answer = json.loads(_line(client, files))
+        if not isinstance(answer, dict):
+            raise UnreachableError(f"{path}: it gave no answer of ours")
+    except (OSError, ValueError, UnreachableError) as error:
+        for descriptor in files:
+            os.close(descriptor)
+        if isinstance(error, UnreachableError):
+            raise
+        why = "it closed without an answer" if isinstance(error, ValueError) else error.strerror or str(error)
+        raise UnreachableError(f"{path}: {why}") from error
+    return answer, tuple(files)
+
+
+def _line(client: socket.socket, files: list[int]) -> bytes:
+    """One line of the answer; what comes beside it goes into `files`."""
+    parts: list[bytes] = []
+    while not parts or b"\n" not in parts[-1]:
+        part, descriptors, _flags, _address = socket.recv_fds(client, 1 << 16, _FILES, socket.MSG_CMSG_CLOEXEC)
+        files += descriptors
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _reach(path: str, use: Callable[[str], None]) -> None:
@@ -67,6 +103,7 @@ class _Client:
     since: float
     received: bytearray = field(default_factory=bytearray)
     pending: bytes = b""
+    files: tuple[int, ...] = ()  # that go with the first of the pending bytes
 
 
 class Server:
@@ -108,7 +145,11 @@ class Server:
 
     def descriptors(self) -> list[int]:
         """What a child has to close."""
-        return [self._link.fileno(), *self._clients]
+        return [
+            self._link.fileno(),
+            *self._clients,
+            *(one for client in self._clients.values() for one in client.files),
+        ]
 
     def tick(self) -> None:
         """Drop clients that take too long."""
@@ -136,7 +177,7 @@ class Server:
             if events & selectors.EVENT_READ:
                 self._read(client)
             if client.pending:
-                client.pending = client.pending[client.link.send(client.pending) :]
+                self._send(client)
         except BlockingIOError:
             pass  # the client reads slowly: select says when it goes on
         except OSError:
@@ -145,6 +186,14 @@ class Server:
         if client.link.fileno() >= 0:
             wanted = selectors.EVENT_WRITE if client.pending else selectors.EVENT_READ
             self._selector.modify(client.link, wanted, lambda events: self._serve(client, events))
+
+    def _send(self, client: _Client) -> None:
+        if client.files:
+            sent = socket.send_fds(client.link, [client.pending], client.files)
+            _close(client)
+        else:
+            sent = client.link.send(client.pending)
+        client.pending = client.pending[sent:]
 
     def _read(self, client: _Client) -> None:
         data = client.link.recv(_REQUEST)
@@ -155,19 +204,30 @@ class Server:
         line, newline, rest = bytes(client.received).partition(b"\n")
         if newline:
             client.received = bytearray(rest)
-            client.pending = self._reply(line) + b"\n"
+            _close(client)  # of an answer that it did not wait for
+            parcel = self._reply(line)
+            client.pending, client.files = parcel.text.encode("utf-8", "backslashreplace") + b"\n", parcel.descriptors
 
-    def _reply(self, line: bytes) -> bytes:
+    def _reply(self, line: bytes) -> Parcel:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict):
-            return b'{"error": "a request is one JSON object on one line"}'
-        return self._answer(request).encode("utf-8", "backslashreplace")
+            return Parcel('{"error": "a request is one JSON object on one line"}')
+        answer = self._answer(request)
+        return answer if isinstance(answer, Parcel) else Parcel(answer)
 
     def _drop(self, client: _Client) -> None:
+        _close(client)
         if client.link.fileno() >= 0:
             self._clients.pop(client.link.fileno(), None)
             self._selector.unregister(client.link)
             client.link.close()
+
+
+def _close(client: _Client) -> None:
+    """The files that wait for it."""
+    for descriptor in client.files:
+        os.close(descriptor)
+    client.files = ()

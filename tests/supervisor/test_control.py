@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import socket
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.control import NAME, Server, UnreachableError, ask
+from tidegate.control import NAME, Parcel, Server, UnreachableError, ask, ask_for_files
 
 
 @pytest.fixture
@@ -97,3 +98,25 @@ def test_a_long_path_works(tmp_path: Path) -> None:
     server = Server(str(deep), selector, lambda request: "{}")
     assert (deep / NAME).exists()
     server.close()
+
+
+def test_open_files_come_with_an_answer(tmp_path: Path) -> None:
+    """What the answerer handed over arrives, once, and nothing of it stays open at the server."""
+    reader, writer = os.pipe()
+    os.write(writer, b"lent")
+    os.close(writer)
+    selector = selectors.DefaultSelector()
+    server = Server(str(tmp_path), selector, lambda _request: Parcel('{"here": true}', (reader,)))
+    found: list[tuple[dict[str, bool], tuple[int, ...]]] = []
+    asking = threading.Thread(target=lambda: found.append(ask_for_files(str(tmp_path), {"do": "lend"})))
+    asking.start()
+    while asking.is_alive():
+        for key, events in selector.select(0.02):
+            key.data(events)
+    server.close()
+    ((answer, files),) = found
+    assert {"here": True} == answer
+    assert b"lent" == os.read(files[0], 10)
+    os.close(files[0])
+    with pytest.raises(OSError):
+        os.fstat(reader)

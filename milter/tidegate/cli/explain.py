@@ -1,12 +1,13 @@
 """`tidegate explain MESSAGE`: what every rule makes of one message, test by test, and what comes of it.
 
-Asks the engine that judges real mail (engine/explain.py); nothing is judged here, and no daemon is asked.
+Asks the engine that judges real mail (engine/explain.py); nothing is judged here. By the files as they are now, or with
+`--live` by what the running daemon has in force.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import IO, Any
 
@@ -14,14 +15,15 @@ import click
 
 from tidegate import trial
 from tidegate.cli.completion import rule_ids
-from tidegate.cli.confined import Opened, load
+from tidegate.cli.confined import load
 from tidegate.cli.explained import AtRcpt, document, lines
+from tidegate.cli.lent import Lent, borrow, without_policy
 from tidegate.cli.output import UnableError, emit, errors
 from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_there
 from tidegate.engine.explain import Explanation
 from tidegate.engine.judge import explain as explain_message
 from tidegate.engine.judge import judge_recipient
-from tidegate.model import Disposition, PolicySet, Source, Transaction
+from tidegate.model import Conventions, Disposition, PolicySet, Source, Transaction
 from tidegate.policy.examples import DEFAULT_CLIENT, Case
 from tidegate.policy.suggest import did_you_mean
 
@@ -37,9 +39,22 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
         raise click.BadParameter("write an IP address") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """By what the message is judged. `policies` None: the daemon has none yet."""
+
+    policies: PolicySet | None
+    conventions: Conventions
+    remark: str = ""
+    errors: int = 0  # of the files
+    lent: Lent | None = None
+
+
 @click.command()
 @click.argument("message", type=click.File("rb"))
 @_OPTION("--policies", type=click.Path(), help="The policy directory, or one file, instead of the settings'.")
+@_OPTION("--live", is_flag=True, help="By what the running daemon has in force, not by the files.")
+@_OPTION("--state", type=click.Path(), default="", help="With --live: the daemon's state directory.")
 @_OPTION("--rule", "only", multiple=True, shell_complete=rule_ids, help="Show only this rule; may be repeated.")
 @_OPTION(
     "--sender", help="The envelope sender, <> for the null one; left out, it is the login where that is an address."
@@ -58,40 +73,70 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @_OPTION("--json", "as_json", is_flag=True, help="As JSON.")
 def explain(
     message: IO[bytes],
-    policies: str | None,
+    live: bool,
+    state: str,
     only: tuple[str, ...],
     sender: str | None,
+    as_json: bool,
+    policies: str | None,
     config: str,
     default_realm: str | None,
     recipient_delimiter: str | None,
-    as_json: bool,
     **given: Any,
 ) -> None:
     """Explain what becomes of MESSAGE (a file with headers and body, or - for standard input).
 
-    What is left out is filled in as in examples and scenario files.
+    What is left out is filled in as in examples and scenario files. With --live it is the answer that the daemon would
+    give now: with entries that are STALE or skipped as they are, whatever the files say by now.
 
     Exit codes: 0 it was judged, whatever the verdict; 2 it can't be.
     """
+    if live:
+        if policies is not None or default_realm is not None or recipient_delimiter is not None:
+            raise click.UsageError("--live goes by what the daemon has: no --policies, --default-realm, …")
+        judge = _by_daemon(config, state)
+    else:
+        judge = _by_files(config, policies, default_realm, recipient_delimiter)
+    _known_rules(only, judge.policies)
+    data = _content(message)
+    case = Case(sender=None if sender is None else sender.strip("<>"), message="message", **given)
+    transaction = trial.transaction_of(case, judge.conventions, lambda name: Source(name, data))
+    at_rcpt, whole = _judged(transaction, judge.policies, time.time())
+    found = Explanation(whole.verdict, tuple(one for one in whole.rules if not only or one.rule.id in only))
+    if as_json:
+        generation = {"generation": judge.lent.number, "digest": judge.lent.digest} if judge.lent else {}
+        emit({**document(found, at_rcpt), "policy_errors": judge.errors, **generation})
+        return
+    if judge.remark:
+        click.echo(f"tidegate: {judge.remark}", err=True)
+    click.echo("\n".join(lines(found, at_rcpt)))
+
+
+def _by_files(config: str, policies: str | None, default_realm: str | None, recipient_delimiter: str | None) -> _Judge:
     site = site_if_there(config)
     place = policies if policies is not None else (site.settings.policies if site and site.settings else POLICIES)
     known = conventions(site, default_realm, recipient_delimiter)
     opened = load(place, known)
-    _known_rules(only, opened)
-    data = _content(message)
-    case = Case(sender=None if sender is None else sender.strip("<>"), message="message", **given)
-    transaction = trial.transaction_of(case, known, lambda name: Source(name, data))
-    now = time.time()
-    at_rcpt = _at_rcpt(transaction, opened.generation, now)
-    whole = _explain(transaction, opened.generation, now, at_rcpt)
-    found = Explanation(whole.verdict, tuple(one for one in whole.rules if not only or one.rule.id in only))
     broken = errors(opened.problems)
-    if broken and not as_json:
-        click.echo(f"tidegate: {broken} errors in these policies: tidegate check {place}", err=True)
-    if as_json:
-        emit({**document(found, at_rcpt), "policy_errors": broken})
-    else:
-        click.echo("\n".join(lines(found, at_rcpt)))
+    remark = f"{broken} errors in these policies: tidegate check {place}" if broken else ""
+    return _Judge(opened.generation, known, remark, broken)
+
+
+def _by_daemon(config: str, state: str) -> _Judge:
+    lent = borrow(config, state)
+    if lent.generation is None:
+        return _Judge(None, Conventions(), "the daemon has no policy yet: all mail is deferred", lent=lent)
+    remark = f"generation {lent.number} ({lent.digest[:16]})"
+    if not lent.current:
+        remark += "; some workers are about to get it"
+    return _Judge(lent.generation, lent.generation.conventions, remark, lent=lent)
+
+
+def _judged(transaction: Transaction, policies: PolicySet | None, now: float) -> tuple[AtRcpt, Explanation]:
+    if policies is None:
+        return (), Explanation(without_policy(transaction.reference), ())
+    at_rcpt = _at_rcpt(transaction, policies, now)
+    return at_rcpt, _explain(transaction, policies, now, at_rcpt)
 
 
 def _content(message: IO[bytes]) -> bytes:
@@ -101,8 +146,8 @@ def _content(message: IO[bytes]) -> bytes:
     return data
 
 
-def _known_rules(only: tuple[str, ...], opened: Opened) -> None:
-    known = opened.report.rules
+def _known_rules(only: tuple[str, ...], policies: PolicySet | None) -> None:
+    known = [policies.rule(number).id for number in range(len(policies))] if only and policies is not None else []
     for name in only:
         if name not in known:
             raise UnableError(f"there is no rule {name}{did_you_mean(name, known)}")

@@ -12,6 +12,7 @@ from tidegate.model import (
     Always,
     AnyOf,
     Condition,
+    EntryState,
     Evidence,
     Never,
     Not,
@@ -31,7 +32,8 @@ def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
     """The whole for a person."""
     for rule in found.rules:
         note = f"  ({rule.why_not})" if rule.why_not else ""
-        yield f"{rule.truth.name:<8}{rule.rule.id}{note}"
+        state = "" if rule.rule.state is EntryState.ACTIVE else f"  {rule.rule.state.name}"
+        yield f"{rule.truth.name:<8}{rule.rule.id}{state}{note}"
         for depth, evidence in _flat(rule.evidence, 0):
             yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
         for one in rule.exceptions:
@@ -140,6 +142,7 @@ def document(found: Explanation, at_rcpt: AtRcpt) -> dict[str, Any]:
 def _rule_document(rule: RuleEvidence) -> dict[str, Any]:
     return {
         "rule": rule.rule.id,
+        "state": rule.rule.state.value,
         "truth": rule.truth.name.lower(),
         "why_not": rule.why_not,
         "when": _evidence_document(rule.evidence),

@@ -14,7 +14,7 @@ import click
 
 from tidegate.cli.output import UnableError
 from tidegate.cli.site import CONFIG, Site, find_site
-from tidegate.control import UnreachableError, ask
+from tidegate.control import UnreachableError, ask, ask_for_files
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,6 +54,16 @@ class Daemon:
         if "error" in answer:
             raise UnableError(str(answer["error"]))
         return answer
+
+    def ask_for_files(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """Its answer and the open files beside it, which the caller closes. Raises UnableError."""
+        try:
+            answer, files = ask_for_files(self.state, request)
+        except UnreachableError as error:
+            raise UnableError(f"the daemon does not answer any more: {error}") from error
+        if "error" in answer:
+            raise UnableError(str(answer["error"]))
+        return answer, files
 
     def status(self, brief: bool = False) -> dict[str, Any]:
         """Its status document; `brief`: without entries, problems and alerts, for who asks often."""

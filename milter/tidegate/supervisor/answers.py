@@ -12,15 +12,15 @@ import selectors
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tidegate.control import Server
+from tidegate.control import Parcel, Server
 from tidegate.supervisor.conditions import Conditions
 
 _LOOKS = 1.0  # seconds between two looks whether the control socket is still there
 
 DONE: Mapping[str, Any] = {"done": True}
 
-Handler = Callable[[Mapping[str, Any]], "Mapping[str, Any] | str | None"]
-"""A request to its answer: a document, or one that is JSON already; None: not now."""
+Handler = Callable[[Mapping[str, Any]], "Mapping[str, Any] | str | Parcel | None"]
+"""A request to its answer: a document, one that is JSON already, or one with open files; None: not now."""
 
 
 class Answers:
@@ -35,13 +35,13 @@ class Answers:
         """From now on `handler` answers `word`."""
         self._handlers[word] = handler
 
-    def __call__(self, request: Mapping[str, Any]) -> str:
+    def __call__(self, request: Mapping[str, Any]) -> str | Parcel:
         """The answer to one request."""
         handler = self._handlers.get(str(request.get("do")))
         answer = handler(request) if handler is not None else None
         if answer is None:
             answer = {"error": f"this daemon ({self._stage()}) can't do that"}
-        return answer if isinstance(answer, str) else json.dumps(dict(answer))
+        return answer if isinstance(answer, str | Parcel) else json.dumps(dict(answer))
 
 
 class Reception:

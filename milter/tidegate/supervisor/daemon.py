@@ -28,6 +28,7 @@ from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
 from tidegate.supervisor.successor import Successor
@@ -321,6 +322,7 @@ class Supervisor:
             ("reload", self._reload),
             ("confirm", self._confirm),
             ("takeover", self._hand_over),
+            ("lend", lambda _request: lend(self._handover, self._picture, self.stage.value)),
         ):
             self._answers.on(word, handler)
 
