@@ -118,5 +118,5 @@ def test_open_files_come_with_an_answer(tmp_path: Path) -> None:
     assert {"here": True} == answer
     assert b"lent" == os.read(files[0], 10)
     os.close(files[0])
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(reader)
