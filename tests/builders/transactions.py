@@ -20,6 +20,7 @@ from tidegate.conditions.members import (
     normalise_grant,
     shape_of,
 )
+from tidegate.engine.candidates import prepare
 from tidegate.model import (
     Cause,
     Connection,
@@ -152,6 +153,7 @@ class FakePolicies:
         everyone = tuple(at for at in range(len(self.rules)) if at not in self.per_recipient)
         self.index = Index(unkeyed=everyone) if index is None else index
         self.index_at_rcpt = Index(unkeyed=self.per_recipient) if index_at_rcpt is None else index_at_rcpt
+        self.asks = prepare(self.index, self.index_at_rcpt)
         self.lists = {name: self._list(name, spec) for name, spec in (lists or {}).items()}
 
     def _list(self, name: str, spec: ListSpec | str | FakeList) -> FakeList:

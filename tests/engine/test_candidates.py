@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.builders.transactions import NOW, FakePolicies, ListSpec, a_transaction
 from tidegate.conditions.evaluate import evaluate
 from tidegate.conditions.facts import Facts
-from tidegate.engine.index import MAX_WRITTEN_OUT, Key, Slot, build_index, candidates, candidates_at_rcpt, necessary
+from tidegate.engine.candidates import candidates, candidates_at_rcpt
+from tidegate.engine.index import MAX_WRITTEN_OUT, Key, Slot, build_index, necessary
 from tidegate.model import (
     Actions,
     AllOf,
@@ -316,13 +317,61 @@ SPECS: dict[str, ListSpec | str] = {
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**40))
 def test_no_rule_that_is_yes_or_unknown_is_left_aside(seed: int) -> None:
-    """Asking all rules finds none that the index does not."""
+    """Asking all rules finds none that the index does not, whatever messages it was asked of before."""
     roll = random.Random(seed)
     rules = rules_for(*[a_condition(roll) for _ in range(12)])
     policies = indexed(rules, SPECS)
-    facts = Facts(a_message(roll), policies, NOW)
-    asked = {number for number, rule in enumerate(rules) if evaluate(rule.when, facts) is not Truth.NO}
-    assert set() == asked - candidates(facts, policies)
+    for _ in range(6):
+        message = a_message(roll)
+        facts = Facts(message, policies, NOW)
+        asked = {number for number, rule in enumerate(rules) if evaluate(rule.when, facts) is not Truth.NO}
+        found = candidates(facts, policies)
+        assert set() == asked - found
+        assert found == candidates(Facts(message, policies, NOW), indexed(rules, SPECS)), "it remembers something else"
+
+
+ABOUT_ALL = rules_for(
+    is_one_of("login", "alice@example.com"),
+    Recipients(Quantifier.ANY, is_one_of("rcpt.domain", "example.net")),
+    is_one_of("header.from.domain", "example.com"),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, (1, 1, 1), id="all is plain"),
+        pytest.param({"login": "x" * 600}, (0, 1, 1), id="a text that is too long"),
+        pytest.param({"headers": (("From", "broken <"),)}, (1, 1, 0), id="a header that can't be read"),
+        pytest.param({"headers": ()}, (1, 1, 0), id="no header"),
+        pytest.param({"complete": False}, (0, 0, 0), id="headers are missing"),
+        pytest.param({"unreadable": {"client.helo": "bytes"}}, (0, 0, 0), id="something was not readable"),
+    ],
+)
+def test_what_is_remembered(given: dict[str, object], expected: tuple[int, int, int]) -> None:
+    """Plain texts of the sender, of a recipient, and of the From header are; nothing that is in doubt is."""
+    policies = indexed(ABOUT_ALL)
+    headers = (("From", "<alice@example.com>"),)
+    candidates(Facts(a_transaction(**{"headers": headers, **given}), policies, NOW), policies)  # type: ignore[arg-type]
+    asks = policies.asks
+    memories = (asks.senders, asks.recipients, asks.mailboxes[0][2])
+    assert expected == tuple(len(memory.young) for memory in memories)
+
+
+def test_what_many_rules_are_about_is_not_remembered() -> None:
+    """A text that hundreds of rules name would fill the memory with their numbers."""
+    policies = indexed(rules_for(*[is_one_of("login", "alice@example.com")] * 100))
+    assert len(candidates(Facts(a_transaction(), policies, NOW), policies)) == 100
+    assert policies.asks.senders.young == {}
+
+
+def test_the_memory_is_bounded() -> None:
+    """However many senders there are, and what was forgotten is found again."""
+    policies = indexed(ABOUT_ALL)
+    for number in range(10_000):
+        candidates(Facts(a_transaction(login=f"u{number}@example.com"), policies, NOW), policies)
+    assert 2048 <= len(policies.asks.senders.young) + len(policies.asks.senders.old) <= 4096
+    assert 0 in candidates(Facts(a_transaction(), policies, NOW), policies)
 
 
 @pytest.mark.parametrize("glob", ["straß?@example.com", "stra?e@example.com", "*ß*@example.com"])

@@ -51,6 +51,12 @@ class Facts:
             rows += message.unreadable
         self._doubts = {_FAMILIES.get(field, field): why for field, why in rows} if rows else {}
 
+    @property
+    def legible(self) -> bool:
+        """Was everything that the client said readable, and are all headers there?"""
+        message = self.transaction.message
+        return not self._doubts and message is not None and message.complete
+
     def read(self, name: str) -> Reading:
         """The reading of a field that is not a recipient's. Raises KeyError for a name outside the registry."""
         reading = self._readings.get(name)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from tidegate.conditions.addresses import fold_address, fold_domain, fold_login, is_domain
 from tidegate.conditions.domains import WHITE
@@ -241,6 +241,23 @@ def lookup_keys(kind: ListKind, value: str, shapes: Sequence[int] = EVERY_SHAPE)
     if kind is _STRING:
         return (fold(value),)
     return (value,)
+
+
+def keys_of(kind: ListKind | None, shapes: Sequence[int]) -> Callable[[str], Iterable[str]] | None:
+    """`lookup_keys` for one kind and what items there are; None: the value is its only key. Kind None: a boolean."""
+    if kind is None:
+        return _boolean_keys
+    if kind is _STRING:
+        return lambda value: (fold(value),)
+    if kind is _IP:
+        return partial(_network_keys, prefixes=tuple(shapes))
+    if (kind is _DOMAIN and BELOW in shapes) or (kind is _ADDRESS and tuple(shapes) != (WHOLE,)):
+        return partial(lookup_keys, kind, shapes=shapes)
+    return None
+
+
+def _boolean_keys(value: object) -> tuple[str, ...]:
+    return ("true",) if value else ("false",)
 
 
 def parents(domain: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ ABSENT = Reading()
 YES, NO = Reading((True,)), Reading((False,))
 
 OWN_DOMAINS, RELAY_NETWORKS, LOGINS = "own-domains", "relay-networks", "logins"
-_MAILBOX_HEADERS = ("from", "sender", "reply-to")
+MAILBOX_HEADERS = ("from", "sender", "reply-to")
 MAX_HEADER_BYTES = 1 << 20
 """Bytes read of all headers of one name together."""
 
@@ -279,6 +279,6 @@ READERS: dict[str, Callable[[Asked], Reading]] = {
     "header.count": _header_count,
 } | {
     f"header.{header}.{part}": _mailbox(header, part)
-    for header in _MAILBOX_HEADERS
+    for header in MAILBOX_HEADERS
     for part in ("address", "domain", "aligned")
 }

@@ -8,21 +8,19 @@ candidate: it may be UNKNOWN.
 The rules that are judged at RCPT have an index of their own, of which each recipient asks its own part. It has no
 patterns: a rule that has no other key is a candidate for every recipient.
 
-Promises: `candidates` holds every rule that is YES or UNKNOWN (a property test compares it with asking them all). Only
-fields that occur in the index are read. Build and look-up use the same keys (conditions/members.py) and the same
-folding (conditions/text.py). The index is plain: texts, numbers, tuples.
+Promises: build and look-up (engine/candidates.py) use the same keys (conditions/members.py) and the same folding
+(conditions/text.py). The index is plain: texts, numbers, tuples.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS, find_field
-from tidegate.conditions.members import is_glob, lookup_keys, prefix_of, shapes_of
+from tidegate.conditions.members import is_glob, prefix_of, shapes_of
 from tidegate.conditions.operators import NATURAL_KIND
 from tidegate.conditions.text import fold
 from tidegate.model import (
@@ -36,10 +34,7 @@ from tidegate.model import (
     Mode,
     Never,
     Operator,
-    PolicySet,
     Quantifier,
-    Reading,
-    Recipient,
     Recipients,
     Rule,
     Test,
@@ -56,7 +51,11 @@ _WIDE = {False: 16, True: 128 + 32}
 """Prefix lengths (IPv4, IPv6) below which a network holds too many clients to select."""
 _RECIPIENT = frozenset(RECIPIENT_FIELDS.values())
 _KINDS: dict[str, ListKind | None] = {name: NATURAL_KIND.get(row.type) for name, row in FIELDS.items()}
-"""How the values of a registered field are looked up; a header's are texts."""
+
+
+def kind_of(field: str) -> ListKind | None:
+    """How the values of a field are looked up: a header's as texts; None for a field that no list fits."""
+    return _KINDS.get(field, ListKind.STRING)
 
 
 class Slot(Enum):
@@ -222,100 +221,3 @@ def build_index(rules: Sequence[Rule], lists: Mapping[str, MemberListData], *, a
 
 def _rows(table: Mapping[str, Mapping[str, list[int]]]) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
     return {field: tuple((text, tuple(numbers)) for text, numbers in rows.items()) for field, rows in table.items()}
-
-
-def candidates(facts: Facts, policies: PolicySet) -> set[int]:
-    """The numbers of the rules that can be YES or UNKNOWN for this transaction (a superset of them)."""
-    index = policies.index
-    found = set(index.unkeyed)
-    for field, table in index.exact.items():
-        if field in _RECIPIENT:
-            for reading in _readings(facts, field):
-                _look_up(field, table, reading, index, found)
-            continue
-        reading = facts.read(field)
-        if reading.values or reading.cause is not None:
-            _look_up(field, table, reading, index, found)
-    for field, rows in index.lists.items():
-        _ask_lists(facts, policies, _readings(facts, field), rows, found)
-    for field in index.literals:
-        _scan(facts, policies, field, found)
-    for field in index.expressions:
-        if field not in index.literals:
-            _scan(facts, policies, field, found)
-    return found
-
-
-def candidates_at_rcpt(facts: Facts, policies: PolicySet, recipient: Recipient) -> set[int]:
-    """The numbers of the per_recipient rules that can be YES or UNKNOWN for this recipient (a superset of them)."""
-    index = policies.index_at_rcpt
-    found = set(index.unkeyed)
-    for field, table in index.exact.items():
-        _look_up(field, table, _at_rcpt(facts, field, recipient), index, found)
-    for field, rows in index.lists.items():
-        _ask_lists(facts, policies, (_at_rcpt(facts, field, recipient),), rows, found)
-    return found
-
-
-def _at_rcpt(facts: Facts, field: str, recipient: Recipient) -> Reading:
-    return facts.read_recipient(field, recipient) if field in _RECIPIENT else facts.read(field)
-
-
-def _look_up(field: str, table: Mapping[str, tuple[int, ...]], reading: Reading, index: Index, found: set[int]) -> None:
-    """Add the rules under the keys of what was read, or all of this field if some of it can't be read."""
-    if reading.cause is not None:
-        found.update(number for numbers in table.values() for number in numbers)
-        return
-    kind = _KINDS.get(field, ListKind.STRING)
-    if kind is None:  # a boolean
-        for value in reading.values:
-            found.update(table.get("true" if value else "false", ()))
-        return
-    shapes = index.shapes.get(field, ())
-    for value in reading.values:
-        for key in lookup_keys(kind, value, shapes):  # type: ignore[arg-type]  # texts, by their kind
-            if key in table:
-                found.update(table[key])
-
-
-def _readings(facts: Facts, field: str) -> Iterable[Reading]:
-    if field not in _RECIPIENT:
-        return (facts.read(field),)
-    readings = [facts.read_recipient(field, one) for one in facts.transaction.envelope.recipients]
-    missing = facts.missing_recipients()
-    return readings if missing is None else [*readings, Reading((), missing)]
-
-
-def _scan(facts: Facts, policies: PolicySet, field: str, found: set[int]) -> None:
-    index = policies.index
-    for reading in _readings(facts, field):
-        if reading.cause is not None:
-            both = (*index.literals.get(field, ()), *index.expressions.get(field, ()))
-            found.update(number for _, numbers in both for number in numbers)
-            return
-        for value in reading.values:
-            found.update(policies.pattern_rules(field, str(value)))
-
-
-def _ask_lists(
-    facts: Facts,
-    policies: PolicySet,
-    readings: Iterable[Reading],
-    rows: tuple[tuple[str, tuple[int, ...]], ...],
-    found: set[int],
-) -> None:
-    now = facts.now
-    for reading in readings:
-        values = [str(value) for value in reading.values]
-        unreadable = reading.cause is not None
-        if not values and not unreadable:
-            continue
-        for name, numbers in rows:
-            known = policies.list(name)
-            if unreadable or known is None or known.cause is not None:
-                found.update(numbers)
-                continue
-            for value in values:
-                if known.find(value, now) is not None:
-                    found.update(numbers)
-                    break

@@ -15,9 +15,9 @@ from tidegate.conditions.evaluate import hit
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.placeholders import expand
 from tidegate.engine.bracket import Outcome, ending, names, settle, strength
+from tidegate.engine.candidates import candidates, candidates_at_rcpt
 from tidegate.engine.changes import MakeValues, Settled, settle_edits
 from tidegate.engine.explain import Explanation, explain_rule
-from tidegate.engine.index import candidates, candidates_at_rcpt
 from tidegate.engine.local import hold_null_sender
 from tidegate.engine.match import as_at_rcpt, recipient_stands, stands
 from tidegate.engine.parts import Accepted, Stand, rank

@@ -14,6 +14,7 @@ from typing import Final
 
 from tidegate import patterns
 from tidegate.conditions.text import fold
+from tidegate.engine.candidates import prepare
 from tidegate.image.codec import CONVENTIONS, RULE, MalformedError, load
 from tidegate.image.databases import Databases, Literal, Tree
 from tidegate.image.layout import (
@@ -29,7 +30,7 @@ from tidegate.image.layout import (
 )
 from tidegate.image.lists import LIST_HEADER, Members
 from tidegate.image.traits import TRAITS, TREES, FieldTrees, Rows, Tables, Traits, Trees, read_piece, read_singles
-from tidegate.model import Conventions, Index, Rule
+from tidegate.model import Asks, Conventions, Index, Rule
 
 DECODED: Final = 500
 """Rules in one of the two halves of the cache: when the young half is full it becomes the old one."""
@@ -94,11 +95,12 @@ class Generation:
 
     __slots__ = (
         "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
-        "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient", "reads_body",
+        "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient", "reads_body",
     )  # fmt: skip
     number: int
     digest: str
     conventions: Conventions
+    asks: Asks
     index: Index
     index_at_rcpt: Index
     reads_body: bool
@@ -195,6 +197,7 @@ class Generation:
         self.exempts = frozenset(traits.exempts)
         self.index = whole.index(traits.index)
         self.index_at_rcpt = at_rcpt.index(traits.index_at_rcpt)
+        self.asks = prepare(self.index, self.index_at_rcpt)
         yield
         self._patterns: dict[str, FieldPatterns] = {}
         yield from self._open_patterns(self.index.literals, self.index.expressions, trees)

@@ -19,9 +19,15 @@ from tidegate.model.condition import (
     Test,
     Unknowable,
 )
+from tidegate.model.index import (
+    Ask,
+    Asks,
+    Index,
+    Memory,
+    Numbers,
+)
 from tidegate.model.policyset import (
     FindField,
-    Index,
     Loaded,
     MemberList,
     PolicySet,
@@ -100,6 +106,8 @@ __all__ = [
     "AllOf",
     "Always",
     "AnyOf",
+    "Ask",
+    "Asks",
     "Bcc",
     "Cause",
     "Changes",
@@ -130,10 +138,12 @@ __all__ = [
     "Mark",
     "MemberList",
     "MemberListData",
+    "Memory",
     "Message",
     "Mode",
     "Never",
     "Not",
+    "Numbers",
     "OnError",
     "OnInvalid",
     "OnUninspected",

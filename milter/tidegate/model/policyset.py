@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tidegate.model.condition import Cause, Field, Reading
+from tidegate.model.index import Asks, Index
 from tidegate.model.problem import Entry, EntryKey, Problem
 from tidegate.model.rule import Conventions, MemberListData, Rule
 from tidegate.model.words import ListKind
@@ -42,24 +43,6 @@ class MemberList(Protocol):
         """For a map: the values of exactly this key, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Which rules can concern a message, by the most selective necessary test of each (engine/index.py).
-
-    `exact[field][key]` are rule numbers under a look-up key of conditions/members.py; `lists[field]` are (list name,
-    rule numbers); `literals[field]` and `expressions[field]` are (source, rule numbers) for the field's pattern
-    databases (literals are casefolded regular expressions to scan the casefolded text with); `unkeyed` are always
-    candidates.
-    """
-
-    exact: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
-    lists: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
-    literals: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
-    expressions: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # of the exact keys: conditions/members.py
-    unkeyed: tuple[int, ...] = ()
-
-
 class PolicySet(Protocol):
     """One generation: immutable, shared by all messages that started with it."""
 
@@ -74,6 +57,10 @@ class PolicySet(Protocol):
     @property
     def index_at_rcpt(self) -> Index:
         """Of the rules that are judged at RCPT; it has no literals and no expressions."""
+
+    @property
+    def asks(self) -> Asks:
+        """Both indexes, made ready to be asked (engine/candidates.py)."""
 
     @property
     def reads_body(self) -> bool: ...

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from tidegate import image
 from tidegate.conditions.addresses import fold_login
 from tidegate.conditions.members import normalise
+from tidegate.engine.candidates import prepare
 from tidegate.model import (
+    Asks,
     Connection,
     Conventions,
     Envelope,
@@ -168,6 +170,10 @@ class Overlaid:
     @property
     def index_at_rcpt(self) -> Index:
         return Index(unkeyed=self.per_recipient)
+
+    @property
+    def asks(self) -> Asks:
+        return prepare(self.index, self.index_at_rcpt)
 
     @property
     def per_recipient(self) -> tuple[int, ...]:
