@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders.transactions import NOW, FakePolicies, ListSpec, a_transaction
 from tidegate.conditions.facts import Facts
-from tidegate.engine.match import answer, as_at_rcpt, stands
+from tidegate.engine.match import answer, as_at_rcpt, stand
 from tidegate.engine.schedule import in_force, sampled
 from tidegate.model import (
     Actions,
@@ -218,14 +218,15 @@ def test_matched_recipients_in_doubt() -> None:
     transaction = a_transaction(rcpt=("x@a.example", "y@b.example"))
     remove = Actions(edits=(RemoveRecipient(None),))
 
-    def stand(when: Condition) -> tuple[Truth, tuple[str, ...]]:
-        (found,) = stands([Rule("r", when, remove)], facts_of(transaction, {"broken": "can't be read"}))
+    def standing(when: Condition) -> tuple[Truth, tuple[str, ...]]:
+        found = stand(Rule("r", when, remove), facts_of(transaction, {"broken": "can't be read"}))
+        assert found is not None
         return found.truth, tuple(one.address for one in found.matched)
 
-    assert (YES, ("x@a.example",)) == stand(Recipients(Quantifier.ANY, domain))
-    assert (UNKNOWN, ("x@a.example", "y@b.example")) == stand(from_list)
+    assert (YES, ("x@a.example",)) == standing(Recipients(Quantifier.ANY, domain))
+    assert (UNKNOWN, ("x@a.example", "y@b.example")) == standing(from_list)
     both = AllOf((Recipients(Quantifier.ANY, domain), Not(Never())))
-    assert (YES, ("x@a.example",)) == stand(both)
+    assert (YES, ("x@a.example",)) == standing(both)
 
 
 @pytest.mark.parametrize(

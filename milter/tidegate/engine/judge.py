@@ -7,19 +7,19 @@ Refuses: clocks, I/O, and a 5xx from a rule in doubt (engine/bracket.py says wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from tidegate.conditions.evaluate import hit
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.placeholders import expand
 from tidegate.engine.bracket import Outcome, ending, names, settle, strength
-from tidegate.engine.candidates import candidates, candidates_at_rcpt
+from tidegate.engine.candidates import candidates
 from tidegate.engine.changes import MakeValues, Settled, settle_edits
 from tidegate.engine.explain import Explanation, explain_rule
+from tidegate.engine.inquiry import UNWATCHED, Inquiry, Watch, shadowed
 from tidegate.engine.local import hold_null_sender
-from tidegate.engine.match import as_at_rcpt, recipient_stands, stands
+from tidegate.engine.match import as_at_rcpt, stand
 from tidegate.engine.parts import Accepted, Stand, rank
 from tidegate.engine.placeholders import Values
 from tidegate.engine.reply import make_reply, safe_text, temporary, uninspected
@@ -27,9 +27,7 @@ from tidegate.model import (
     Actions,
     Changes,
     Disposition,
-    EntryState,
     Mark,
-    Mode,
     PolicySet,
     Recipient,
     Reply,
@@ -46,25 +44,35 @@ _NOBODY_LEFT = "no recipient would be left"
 _EXEMPT_IN_DOUBT = "an exempt that names the rule is broken, or can't be judged"
 
 
-def judge(transaction: Transaction, policies: PolicySet, now: float) -> Verdict:
+def judge(transaction: Transaction, policies: PolicySet, now: float, watch: Watch = UNWATCHED) -> Verdict:
     """The verdict on a whole message, at its end; `now` in POSIX seconds."""
     facts = Facts(transaction, policies, now)
-    found = candidates(facts, policies)
     local = transaction.connection.local
-    if not found and not (local and policies.per_recipient):
-        return _nothing(policies.number, policies.digest)
-    concerned = list(stands(map(policies.rule, found), facts))
+    found: Collection[int] = ()
+    failure: Exception | None = None
+    if not watch.walks:
+        try:
+            found = candidates(facts, policies)
+        except Exception as error:  # noqa: BLE001 - which rules it would have found, nobody knows
+            failure = error
+        else:
+            if not found and not (local and policies.per_recipient):
+                return _nothing(policies.number, policies.digest)
     recipients = transaction.envelope.recipients
+    inquiry = Inquiry(facts, watch, recipients)
+    concerned = inquiry.stands(inquiry.everyone(failure) if watch.walks or failure is not None else found)
     if local:  # Postfix takes a verdict at RCPT on local mail for a misconfiguration, so they count here
-        at_rcpt = {number for one in recipients for number in candidates_at_rcpt(facts, policies, one)}
-        concerned += recipient_stands(map(policies.rule, at_rcpt), facts, recipients)
+        at_rcpt = {number for one in recipients for number in inquiry.search_at_rcpt(one)}
+        concerned += inquiry.recipient_stands(at_rcpt)
     if not concerned:
-        return _nothing(policies.number, policies.digest)
-    verdict = _conclude(concerned, Accepted(recipients, policies.conventions), facts)
+        return inquiry.told(_nothing(policies.number, policies.digest))
+    verdict = inquiry.told(_conclude(concerned, Accepted(recipients, policies.conventions), inquiry))
     return hold_null_sender(verdict, facts) if local else verdict
 
 
-def judge_recipient(transaction: Transaction, recipient: Recipient, policies: PolicySet, now: float) -> Verdict | None:
+def judge_recipient(
+    transaction: Transaction, recipient: Recipient, policies: PolicySet, now: float, watch: Watch = UNWATCHED
+) -> Verdict | None:
     """The verdict on one recipient at RCPT, by the per_recipient rules alone; None: none of them concerns it.
 
     `transaction.message` is None. Exempts that name one of these rules count with what can be known at RCPT; one that
@@ -74,12 +82,12 @@ def judge_recipient(transaction: Transaction, recipient: Recipient, policies: Po
     if not policies.per_recipient or transaction.connection.local:
         return None
     facts = Facts(transaction, policies, now)
-    found = candidates_at_rcpt(facts, policies, recipient)
-    concerned = list(recipient_stands(map(policies.rule, found), facts, (recipient,)))
+    inquiry = Inquiry(facts, watch, (recipient,))
+    concerned = inquiry.recipient_stands(inquiry.search_at_rcpt(recipient))
     if not concerned:
         return None
-    concerned += _exempts_at_rcpt([one.rule for one in concerned], facts, policies)
-    verdict = _conclude(concerned, Accepted(), facts)
+    concerned += _exempts_at_rcpt([one.rule for one in concerned], inquiry)
+    verdict = inquiry.told(_conclude(concerned, Accepted(), inquiry))
     disposition = _at_rcpt(verdict.disposition)
     would = None if verdict.would is None else _at_rcpt(verdict.would)
     return replace(
@@ -112,47 +120,60 @@ def _nothing(number: int, digest: str) -> Verdict:
     return Verdict(Disposition.ACCEPT, generation=number, digest=digest)
 
 
-def shadowed(rule: Rule) -> bool:
-    """Is the rule evaluated without effect?"""
-    return rule.mode is Mode.SHADOW or rule.state is EntryState.SHADOW
-
-
-def _conclude(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> Verdict:
+def _conclude(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -> Verdict:
     """The verdict by the enforced rules, and what it would be with those in shadow."""
     enforced = [one for one in concerned if not shadowed(one.rule)]
-    verdict = _decide(enforced, accepted, facts)
+    verdict = _decide(enforced, accepted, inquiry)
     if len(enforced) == len(concerned):
         return verdict
-    would = _decide(concerned, accepted, facts).disposition
+    would = _decide(concerned, accepted, inquiry).disposition
     hidden = [one for one in _ranked(concerned) if shadowed(one.rule)]
     alone = (
         [would]
         if len(hidden) == 1
-        else [_decide([*enforced, one], accepted, facts).disposition for one in hidden[:MAX_ALONE]]
+        else [_decide([*enforced, one], accepted, inquiry).disposition for one in hidden[:MAX_ALONE]]
     )
     marks = [
-        replace(_mark(one, facts, shadow=True), would=alone[number] if number < len(alone) else None)
+        replace(_mark(one, inquiry, shadow=True), would=alone[number] if number < len(alone) else None)
         for number, one in enumerate(hidden)
     ]
     return replace(verdict, trail=(*verdict.trail, *marks), would=None if would is verdict.disposition else would)
 
 
-def _decide(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> Verdict:
+def _decide(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -> Verdict:
+    """The verdict by these; a rule whose texts can't be made is in doubt like one that can't be evaluated."""
+    while True:
+        try:
+            return _decided(concerned, accepted, inquiry)
+        except Exception as error:
+            rule = inquiry.making
+            if rule is None or any(one.rule is rule and one.truth is Truth.UNKNOWN for one in concerned):
+                raise
+            doubted = inquiry.failed(rule, error)
+            concerned = [doubted if one.rule is rule else one for one in concerned]
+
+
+def _decided(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -> Verdict:
+    facts = inquiry.facts
+    inquiry.making = None
     outcome = settle(concerned, accepted)
     disposition, winner = outcome.disposition, outcome.winner
     by = {one.rule.id: one for one in concerned}
 
     def values(rule: Rule) -> Mapping[str, str]:
+        inquiry.make(rule)
         matched = by[rule.id].matched
         return Values(rule, facts, matched[0] if rule.per_recipient and matched else None)
 
     reply, reason = _words(outcome, facts.transaction.reference, values)
+    inquiry.making = None
     rule = winner.id if winner is not None else ""
     settled = Settled(Changes(), {})
     if disposition in _GOES_ON and any(one.rule.do.edits for one in outcome.acting):
         settled = settle_edits(outcome.acting, accepted, facts, values)
         if settled.emptied_by and disposition is Disposition.ACCEPT:
             disposition, reason, rule = Disposition.HOLD, _NOBODY_LEFT, settled.emptied_by
+        inquiry.making = None
     return Verdict(
         disposition,
         reply,
@@ -160,7 +181,7 @@ def _decide(concerned: Sequence[Stand], accepted: Accepted, facts: Facts) -> Ver
         settled.changes,
         rule,
         outcome.certain,
-        tuple(_mark(one, facts, outcome, settled) for one in _ranked(concerned)),
+        tuple(_mark(one, inquiry, outcome, settled) for one in _ranked(concerned)),
         generation=facts.policies.number,
         digest=facts.policies.digest,
     )
@@ -193,13 +214,13 @@ def _words(outcome: Outcome, reference: str, values: MakeValues) -> tuple[Reply 
 
 
 def _mark(
-    stand: Stand, facts: Facts, outcome: Outcome | None = None, settled: Settled | None = None, shadow: bool = False
+    stand: Stand, inquiry: Inquiry, outcome: Outcome | None = None, settled: Settled | None = None, shadow: bool = False
 ) -> Mark:
     """One rule in the trail: on what it matched, and why it did not count where it did not."""
     rule = stand.rule
     found = ""
     if stand.truth is Truth.YES:
-        found = hit(rule.when, facts, stand.matched[0] if rule.per_recipient and stand.matched else None)
+        found = inquiry.hit(rule, stand.matched[0] if rule.per_recipient and stand.matched else None)
     exempted_by = outcome.silenced.get(rule.id, "") if outcome is not None else ""
     lost_to = ""
     if outcome is not None and settled is not None and stand.truth is Truth.YES and not exempted_by:
@@ -217,18 +238,17 @@ def _lost_to(rule: Rule, outcome: Outcome, settled: Settled) -> str:
     return settled.lost.get(rule.id, "")
 
 
-def _exempts_at_rcpt(rules: Sequence[Rule], facts: Facts, policies: PolicySet) -> list[Stand]:
+def _exempts_at_rcpt(rules: Sequence[Rule], inquiry: Inquiry) -> list[Stand]:
     """The rules about whole messages that exempt one of `rules`: their exemption alone, by what is known at RCPT."""
-    found = []
+    policies = inquiry.facts.policies
+    found: dict[int, Rule] = {}
     for number in policies.exempts:
         rule = policies.rule(number)
         exempt = rule.do.exempt
         if exempt is None or rule.per_recipient or not any(names(exempt, one) for one in rules):
             continue
         clauses = tuple(replace(clause, when=as_at_rcpt(clause.when)) for clause in rule.exceptions)
-        found.append(
-            replace(
-                rule, when=as_at_rcpt(rule.when), exceptions=clauses, do=Actions(exempt=exempt), per_recipient=False
-            )
+        found[number] = replace(
+            rule, when=as_at_rcpt(rule.when), exceptions=clauses, do=Actions(exempt=exempt), per_recipient=False
         )
-    return list(stands(found, facts))
+    return inquiry.ask(found, found.__getitem__, stand)

@@ -10,7 +10,7 @@ as it last was where that is stricter; what it would let through by `not`, `no_r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from tidegate.conditions.evaluate import cause, evaluate, matched_recipients, weigh
@@ -53,23 +53,21 @@ _NOT_YET = Cause(Doubt.PASSING, "not known at RCPT")
 _WHO = Cause(Doubt.PASSING, "which recipients the rule is about can't be known")
 
 
-def stands(rules: Iterable[Rule], facts: Facts) -> Iterator[Stand]:
-    """Those of `rules` that are YES or UNKNOWN for this message."""
-    for rule in rules:
-        truth, why = answer(rule, facts)
-        if truth is not NO:
-            yield _stand(rule, truth, why, facts)
+def stand(rule: Rule, facts: Facts) -> Stand | None:
+    """The rule where it is YES or UNKNOWN for this message; None where it is NO."""
+    truth, why = answer(rule, facts)
+    return None if truth is NO else _stand(rule, truth, why, facts)
 
 
-def recipient_stands(rules: Iterable[Rule], facts: Facts, recipients: Sequence[Recipient]) -> Iterator[Stand]:
-    """The same for per_recipient rules: each is judged for each recipient, and its strictest answer counts."""
-    for rule in rules:
-        answers = [(*answer(rule, facts, one), one) for one in recipients]
-        truth = max((one[0] for one in answers), default=NO)
-        if truth is not NO:
-            doubts = [why for found, why, _ in answers if found is truth and why is not None]
-            matched = tuple(one for found, _, one in answers if found is truth)
-            yield Stand(rule, truth, weigh(doubts) if doubts else None, matched)
+def recipient_stand(rule: Rule, facts: Facts, recipients: Sequence[Recipient]) -> Stand | None:
+    """The same for a per_recipient rule: it is judged for each recipient, and its strictest answer counts."""
+    answers = [(*answer(rule, facts, one), one) for one in recipients]
+    truth = max((one[0] for one in answers), default=NO)
+    if truth is NO:
+        return None
+    doubts = [why for found, why, _ in answers if found is truth and why is not None]
+    matched = tuple(one for found, _, one in answers if found is truth)
+    return Stand(rule, truth, weigh(doubts) if doubts else None, matched)
 
 
 def answer(rule: Rule, facts: Facts, recipient: Recipient | None = None) -> Answer:
@@ -134,12 +132,17 @@ def outward(facts: Facts) -> Answer:
 
 def _stand(rule: Rule, truth: Truth, why: Cause | None, facts: Facts) -> Stand:
     """With the recipients of `matched` edits. Where not all of them are known, the rule is in doubt."""
-    if not any(_about_matched(edit) for edit in rule.do.edits):
+    if not about_matched(rule):
         return Stand(rule, truth, why)
     possible = matched_recipients(rule.when, facts, possible=True)
     if truth is YES and possible != matched_recipients(rule.when, facts):
         return Stand(rule, UNKNOWN, _WHO, possible)
     return Stand(rule, truth, why, possible)
+
+
+def about_matched(rule: Rule) -> bool:
+    """Has the rule edits that are about the recipients whom it matched?"""
+    return any(_about_matched(edit) for edit in rule.do.edits)
 
 
 def _about_matched(edit: object) -> bool:

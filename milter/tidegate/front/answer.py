@@ -22,6 +22,7 @@ from tidegate.observe.decision import Decision
 CONTINUE, REJECT, DISCARD, ACCEPT, TEMPFAIL, NOREPLY = 0, 1, 2, 3, 4, 7  # mfapi.h, SMFIS_*
 
 MAX_OPERATIONS = 1000
+_FAULTS = 5  # that a decision line names
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
 _REFUSALS = {Disposition.REJECT: REJECT, Disposition.DEFER: TEMPFAIL}
 
@@ -61,7 +62,8 @@ def refuse_recipient(ctx: Any, desk: Desk, session: Session, verdict: Verdict, r
     code, reply = _refusal(verdict, session.reference)
     set_reply(ctx, reply)
     transaction = session.transaction("", with_message=False)
-    _log(desk, session, "rcpt", transaction, verdict, reply, _NAMES[verdict.disposition], recipient=recipient)
+    outcome = _NAMES[verdict.disposition]
+    _log(desk, session, "rcpt", transaction, verdict, reply, outcome, faults(verdict), recipient)
     _count_rules(desk, verdict)
     desk.tally.event(Event.RECIPIENTS_REFUSED)
     return code
@@ -90,7 +92,7 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
             desk.tally.event(Event.EDITED)
         if disposition is Disposition.HOLD:
             ctx.quarantine(verdict.reason or f"held by {verdict.rule}")
-    _log(desk, session, "eom", transaction, verdict, reply, _NAMES[disposition])
+    _log(desk, session, "eom", transaction, verdict, reply, _NAMES[disposition], faults(verdict))
     desk.tally.verdict(disposition)
     if not verdict.certain:
         desk.tally.event(Event.UNCERTAIN)
@@ -106,6 +108,13 @@ def _obstacle(changes: Changes, transaction: Transaction, operations: int) -> st
     if message is not None and not message.complete and any(change.replace for change in changes.headers):
         return "more headers than are kept, so those of one name can't all be replaced"
     return ""
+
+
+def faults(verdict: Verdict) -> str:
+    """What failed in the judgement, in a few words; "" where nothing did."""
+    if not verdict.faults:
+        return ""
+    return ", ".join([f"{one.kind} in {one.rule or 'the index'}" for one in verdict.faults[:_FAULTS]])
 
 
 def _count_rules(desk: Desk, verdict: Verdict) -> None:

@@ -200,6 +200,8 @@ def _rcpt(ctx: Any, session: Session, recipient: bytes, *_parameters: bytes) -> 
     if policies is not None and policies.per_recipient and session.in_message and not session.local:
         transaction = session.transaction("", with_message=False)
         verdict = judge_recipient(transaction, one, policies, time.time())
+        if verdict is not None and verdict.faults:
+            Worker.desk.failed(verdict, session.reference, "")
         if verdict is not None and verdict.disposition in (Disposition.REJECT, Disposition.DEFER):
             return refuse_recipient(ctx, Worker.desk, session, verdict, one.address)
     session.recipients.append(one)
@@ -234,6 +236,8 @@ def _eom(ctx: Any, session: Session) -> int:
         transaction = session.transaction(queue_id)
         began = time.monotonic()
         verdict = judge(transaction, policies, time.time())
+        if verdict.faults:
+            desk.failed(verdict, session.reference, queue_id)
         if time.monotonic() - began > desk.deadline:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:

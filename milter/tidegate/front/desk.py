@@ -16,13 +16,14 @@ import structlog
 
 from tidegate.front.session import Session
 from tidegate.live import Live
-from tidegate.model import Disposition, PolicySet
+from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision, line
 from tidegate.observe.logs import Writer, render
 
 FLUSH_SECONDS = 0.04
 _WAITING = 10_000  # lines that may wait; more are written at once
+_TOLD = 1000  # sorts of faults that the log names; the counter counts all
 _LARGE = 64 * 1024  # bytes of a message
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing to confuse on the telephone
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
@@ -56,6 +57,7 @@ class Desk:
         self._some = threading.Event()  # there are lines that wait
         self._flushing = threading.Lock()
         self._lost = 0
+        self._told: set[tuple[str, str]] = set()  # faults that the log names already: (rule, kind)
         self._serial = int.from_bytes(os.urandom(2), "big")
         self._process = (os.getpid() & 0x7FF) << 12
 
@@ -106,6 +108,16 @@ class Desk:
             session.in_message = False
             self.messages -= 1
         session.clear()
+
+    def failed(self, verdict: Verdict, reference: str, queue_id: str) -> None:
+        """Count what failed in a judgement; say where, once for each rule and sort of failure."""
+        for one in verdict.faults:
+            self.tally.error(ErrorKind.RULE)
+            known = (one.rule, one.kind)
+            if known in self._told or len(self._told) >= _TOLD:
+                continue
+            self._told.add(known)
+            _log.error("rule fault", rule=one.rule, error=one.kind, at=one.place, ref=reference, queue_id=queue_id)
 
     def decide(self, decision: Decision, at_once: bool) -> None:
         """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS.

@@ -8,18 +8,17 @@ end of message. A code that its callback may not give, or gives where silence wa
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 import structlog
 
 import milter
+from tidegate.engine.inquiry import place_of
 from tidegate.front.answer import CONTINUE, NOREPLY, TEMPFAIL, fault
 from tidegate.front.desk import Worker
 from tidegate.front.session import Session, macro
 from tidegate.observe.counters import ErrorKind
 
-_FRAMES = 4  # the innermost ones that the log names
 _log = structlog.get_logger()
 
 
@@ -71,22 +70,12 @@ def record(session: Session | None, name: str, error: BaseException, ctx: Any = 
             "fault",
             stage=name,
             error=kind,
-            at=_place(error.__traceback__),
+            at=place_of(error),
             ref=session.reference if session is not None else "",
             queue_id=macro(ctx, "i")[0] if ctx is not None else "",
         )
     except BaseException:  # noqa: BLE001 - memory or stack is gone; the answer is TEMPFAIL all the same
         return
-
-
-def _place(trace: TracebackType | None) -> str:
-    """`session.py:88 begin`, innermost first."""
-    frames: list[str] = []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames = [f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}", *frames[: _FRAMES - 1]]
-        trace = trace.tb_next
-    return ", ".join(frames)
 
 
 def _defer(ctx: Any, session: Session | None) -> int:

@@ -75,6 +75,7 @@ from tidegate.model.transaction import (
 )
 from tidegate.model.verdict import (
     Changes,
+    Fault,
     HeaderChange,
     Mark,
     Reply,
@@ -128,6 +129,7 @@ __all__ = [
     "ExceptClause",
     "Exempt",
     "Field",
+    "Fault",
     "FieldType",
     "FindField",
     "HeaderChange",

@@ -1,4 +1,4 @@
-"""The one result of a judgement: disposition, reply, edits, and the trail that explains them."""
+"""The one result of a judgement: disposition, reply, edits, the trail that explains them, and what failed."""
 
 from __future__ import annotations
 
@@ -72,6 +72,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A failure of ours over one rule ("": over the search for the rules); never its text, which may hold content."""
+
+    rule: str
+    kind: str  # the exception's class
+    place: str  # the innermost lines of code: `readers.py:88 read`
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What happens to the message, and why.
 
@@ -89,3 +98,4 @@ class Verdict:
     would: Disposition | None = None  # with all shadow rules enforced, where that differs
     generation: int = 0
     digest: str = ""
+    faults: tuple[Fault, ...] = ()  # each cost its rule an UNKNOWN

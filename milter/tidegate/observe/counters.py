@@ -34,6 +34,7 @@ class ErrorKind(str, Enum):
     ANSWER = "answer"  # a return value that is not on the whitelist, or a reply that libmilter refused
     UNREADABLE = "unreadable"  # a macro or an address that could not be read
     LOG = "log"  # a log line that could not be written
+    RULE = "rule"  # the evaluation of a rule failed, which left that rule in doubt
 
 
 class Event(str, Enum):
