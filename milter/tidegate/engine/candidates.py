@@ -12,7 +12,8 @@ a list item that has expired still counts here, so that what is found can only b
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
 from operator import attrgetter
 
 from tidegate.conditions.facts import Facts
@@ -91,7 +92,7 @@ def candidates(facts: Facts, policies: PolicySet) -> set[int]:
     else:
         _ask_all(facts, policies, asks, found)
     for one in asks.others:
-        _ask(facts, policies, one, facts.read(one.name), found)
+        _ask(policies, one, facts.read(one.name), found)
     for field in asks.patterns:
         _scan(facts, policies, field, found)
     return found
@@ -103,15 +104,16 @@ def _recall_or_ask(facts: Facts, policies: PolicySet, asks: Asks, found: set[int
         who = asks.who(facts.transaction)
         known = _recall(asks.senders, who)
         if known is None:
-            known = _remember(asks.senders, who, [(one, facts.read(one.name)) for one in asks.sender], facts, policies)
+            known = _remember(asks.senders, who, asks.sender, facts.read, policies)
         if known:
             found.update(known)
     if asks.recipient:
         for to in facts.transaction.envelope.recipients:
             known = _recall(asks.recipients, to.address)
             if known is None:
-                rows = [(one, facts.read_recipient(one.name, to)) for one in asks.recipient]
-                known = _remember(asks.recipients, to.address, rows, facts, policies)
+                known = _remember(
+                    asks.recipients, to.address, asks.recipient, partial(facts.read_recipient, recipient=to), policies
+                )
             if known:
                 found.update(known)
     for header, those, memory in asks.mailboxes:
@@ -120,7 +122,7 @@ def _recall_or_ask(facts: Facts, policies: PolicySet, asks: Asks, found: set[int
             raw = values[0] if len(values) == 1 else tuple(values)
             known = _recall(memory, raw)
             if known is None:
-                known = _remember(memory, raw, [(one, facts.read(one.name)) for one in those], facts, policies)
+                known = _remember(memory, raw, those, facts.read, policies)
             if known:
                 found.update(known)
 
@@ -141,14 +143,17 @@ def _put(memory: Memory, key: Hashable, known: Numbers) -> None:
 
 
 def _remember(
-    memory: Memory, key: Hashable, rows: list[tuple[Ask, Reading]], facts: Facts, policies: PolicySet
+    memory: Memory, key: Hashable, asks: Iterable[Ask], read: Callable[[str], Reading], policies: PolicySet
 ) -> Numbers:
     """Ask, and remember what was found if it is certain, short, and about few rules."""
     found: set[int] = set()
-    for one, reading in rows:
-        _ask(facts, policies, one, reading, found)
+    certain = True
+    for one in asks:
+        reading = read(one.name)
+        if reading.values or reading.cause is not None:
+            _ask(policies, one, reading, found)
+            certain = certain and reading.cause is None
     known = tuple(found)
-    certain = all(reading.cause is None for _, reading in rows)
     if certain and len(known) <= _MANY and _length(key) <= _LONG:
         _put(memory, key, known)
     return known
@@ -161,13 +166,13 @@ def _length(key: Hashable) -> int:
 def _ask_all(facts: Facts, policies: PolicySet, asks: Asks, found: set[int]) -> None:
     """The same fields where some can't be read: nothing of it is the same another time."""
     for one in asks.sender:
-        _ask(facts, policies, one, facts.read(one.name), found)
+        _ask(policies, one, facts.read(one.name), found)
     for one in asks.recipient:
         for reading in _readings(facts, one.name):
-            _ask(facts, policies, one, reading, found)
+            _ask(policies, one, reading, found)
     for _, those, _ in asks.mailboxes:
         for one in those:
-            _ask(facts, policies, one, facts.read(one.name), found)
+            _ask(policies, one, facts.read(one.name), found)
 
 
 def candidates_at_rcpt(facts: Facts, policies: PolicySet, recipient: Recipient) -> set[int]:
@@ -177,11 +182,11 @@ def candidates_at_rcpt(facts: Facts, policies: PolicySet, recipient: Recipient) 
     for one in asks.at_rcpt:
         about_recipient = one.name in _RECIPIENT
         reading = facts.read_recipient(one.name, recipient) if about_recipient else facts.read(one.name)
-        _ask(facts, policies, one, reading, found)
+        _ask(policies, one, reading, found)
     return found
 
 
-def _ask(facts: Facts, policies: PolicySet, ask: Ask, reading: Reading, found: set[int]) -> None:
+def _ask(policies: PolicySet, ask: Ask, reading: Reading, found: set[int]) -> None:
     """Add the rules under the keys of what was read, or all of this field if some of it can't be read."""
     if reading.cause is not None:
         found.update(number for numbers in ask.table.values() for number in numbers)
