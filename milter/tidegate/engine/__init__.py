@@ -2,6 +2,7 @@
 
 index         which rules can concern a message
 schedule      `active` and `sample`
+easing        what a restraint leaves of a rule
 match         how one rule stands to one message
 parts         what a result is computed from
 bracket       what becomes of a message if some of its rules are UNKNOWN

@@ -140,7 +140,7 @@ def _targets(splits: Sequence[_Split], exempts: Iterable[_Split]) -> dict[str, s
         exempt = one.stand.rule.do.exempt
         assert exempt is not None
         for other in splits:
-            if other is not one and names(exempt, other.stand.rule):
+            if other.stand.rule.id != one.stand.rule.id and names(exempt, other.stand.rule):
                 found.setdefault(other.stand.rule.id, one.stand.rule.id)
     return found
 

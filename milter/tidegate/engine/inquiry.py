@@ -15,9 +15,22 @@ from typing import Protocol
 from tidegate.conditions.evaluate import hit
 from tidegate.conditions.facts import Facts
 from tidegate.engine.candidates import candidates_at_rcpt
+from tidegate.engine.easing import Ease
 from tidegate.engine.match import about_matched, recipient_stand, stand
 from tidegate.engine.parts import Stand
-from tidegate.model import Cause, Doubt, EntryState, Fault, Mode, Recipient, Rule, Truth, Verdict
+from tidegate.model import (
+    NO_RESTRAINT,
+    Cause,
+    Doubt,
+    EntryState,
+    Fault,
+    Mode,
+    Recipient,
+    Restraint,
+    Rule,
+    Truth,
+    Verdict,
+)
 
 SEARCH = 1
 """In the cell: the rules that can concern the message are being looked up. 0 is nothing. The caller begins with it."""
@@ -27,7 +40,7 @@ FIRST = 2
 _STRIDE = 8  # rules between two looks at the clock, which costs as much as a small rule
 _FRAMES = 6
 _LATE = Cause(Doubt.PASSING, "the deadline passed before the rule was reached")
-_SHADOW, _SHADOW_STATE = Mode.SHADOW, EntryState.SHADOW
+_SHADOW, _SHADOW_STATE = Mode.SHADOW, EntryState.SHADOW  # as easing.shadowed, without a call for each rule
 
 
 class Watch(Protocol):
@@ -57,11 +70,6 @@ class Unwatched:
 UNWATCHED = Unwatched()
 
 
-def shadowed(rule: Rule) -> bool:
-    """Is the rule evaluated without effect?"""
-    return rule.mode is _SHADOW or rule.state is _SHADOW_STATE
-
-
 def place_of(error: BaseException) -> str:
     """Where it was raised, innermost line first: `readers.py:88 read, facts.py:61 read`."""
     frames: list[str] = []
@@ -76,9 +84,11 @@ def place_of(error: BaseException) -> str:
 class Inquiry:
     """One judgement's questions. `making` is the rule for which a text is being made, if one is."""
 
-    __slots__ = ("_numbers", "facts", "faults", "making", "recipients", "watch")
+    __slots__ = ("_ease", "_numbers", "facts", "faults", "making", "recipients", "watch")
 
-    def __init__(self, facts: Facts, watch: Watch, recipients: tuple[Recipient, ...]) -> None:
+    def __init__(
+        self, facts: Facts, watch: Watch, recipients: tuple[Recipient, ...], restraint: Restraint = NO_RESTRAINT
+    ) -> None:
         """`recipients` are those whom the verdict is about."""
         self.facts = facts
         self.watch = watch
@@ -86,6 +96,7 @@ class Inquiry:
         self.faults: list[Fault] = []
         self.making: Rule | None = None
         self._numbers: dict[str, int] = {}  # of the rules that are not NO
+        self._ease = Ease(restraint, facts) if restraint else None
 
     def everyone(self, error: Exception | None) -> Collection[int]:
         """All rules about whole messages, where the look-up failed or is not to be trusted."""
@@ -120,6 +131,10 @@ class Inquiry:
     ) -> list[Stand]:
         """One rule after the other, each on record first; those in shadow come last."""
         facts, cells, place = self.facts, self.watch.cells, self.watch.place
+        ease = self._ease
+        if ease is not None:
+            left = ease.left(numbers, rule_of)
+            numbers, rule_of = left, left.__getitem__
         found: list[Stand] = []
         shadows: list[int] = []
         turn = 0
@@ -142,7 +157,7 @@ class Inquiry:
                 found.append(answer)
         if shadows:
             found += self._ask_last(shadows, rule_of, how)
-        return found
+        return found if ease is None else ease.joined(found)
 
     def _ask_last(
         self, numbers: Collection[int], rule_of: Callable[[int], Rule], how: Callable[[Rule, Facts], Stand | None]
@@ -177,6 +192,8 @@ class Inquiry:
 
     def told(self, verdict: Verdict) -> Verdict:
         """The verdict with what failed on the way to it."""
+        if self._ease is not None:
+            verdict = self._ease.named(verdict)
         return replace(verdict, faults=tuple(self.faults)) if self.faults else verdict
 
     def failed(self, rule: Rule, error: Exception) -> Stand:

@@ -16,14 +16,16 @@ from tidegate.conditions.placeholders import expand
 from tidegate.engine.bracket import Outcome, ending, names, settle, strength
 from tidegate.engine.candidates import candidates
 from tidegate.engine.changes import MakeValues, Settled, settle_edits
+from tidegate.engine.easing import shadowed
 from tidegate.engine.explain import Explanation, explain_rule
-from tidegate.engine.inquiry import UNWATCHED, Inquiry, Watch, shadowed
+from tidegate.engine.inquiry import UNWATCHED, Inquiry, Watch
 from tidegate.engine.local import hold_null_sender
 from tidegate.engine.match import as_at_rcpt, stand
 from tidegate.engine.parts import Accepted, Stand, rank
 from tidegate.engine.placeholders import Values
 from tidegate.engine.reply import make_reply, safe_text, temporary, uninspected
 from tidegate.model import (
+    NO_RESTRAINT,
     Actions,
     Changes,
     Disposition,
@@ -31,6 +33,7 @@ from tidegate.model import (
     PolicySet,
     Recipient,
     Reply,
+    Restraint,
     Rule,
     Transaction,
     Truth,
@@ -44,7 +47,13 @@ _NOBODY_LEFT = "no recipient would be left"
 _EXEMPT_IN_DOUBT = "an exempt that names the rule is broken, or can't be judged"
 
 
-def judge(transaction: Transaction, policies: PolicySet, now: float, watch: Watch = UNWATCHED) -> Verdict:
+def judge(
+    transaction: Transaction,
+    policies: PolicySet,
+    now: float,
+    watch: Watch = UNWATCHED,
+    restraint: Restraint = NO_RESTRAINT,
+) -> Verdict:
     """The verdict on a whole message, at its end; `now` in POSIX seconds."""
     facts = Facts(transaction, policies, now)
     local = transaction.connection.local
@@ -59,7 +68,7 @@ def judge(transaction: Transaction, policies: PolicySet, now: float, watch: Watc
             if not found and not (local and policies.per_recipient):
                 return _nothing(policies.number, policies.digest)
     recipients = transaction.envelope.recipients
-    inquiry = Inquiry(facts, watch, recipients)
+    inquiry = Inquiry(facts, watch, recipients, restraint)
     concerned = inquiry.stands(inquiry.everyone(failure) if watch.walks or failure is not None else found)
     if local:  # Postfix takes a verdict at RCPT on local mail for a misconfiguration, so they count here
         at_rcpt = {number for one in recipients for number in inquiry.search_at_rcpt(one)}
@@ -71,7 +80,12 @@ def judge(transaction: Transaction, policies: PolicySet, now: float, watch: Watc
 
 
 def judge_recipient(
-    transaction: Transaction, recipient: Recipient, policies: PolicySet, now: float, watch: Watch = UNWATCHED
+    transaction: Transaction,
+    recipient: Recipient,
+    policies: PolicySet,
+    now: float,
+    watch: Watch = UNWATCHED,
+    restraint: Restraint = NO_RESTRAINT,
 ) -> Verdict | None:
     """The verdict on one recipient at RCPT, by the per_recipient rules alone; None: none of them concerns it.
 
@@ -82,7 +96,7 @@ def judge_recipient(
     if not policies.per_recipient or transaction.connection.local:
         return None
     facts = Facts(transaction, policies, now)
-    inquiry = Inquiry(facts, watch, (recipient,))
+    inquiry = Inquiry(facts, watch, (recipient,), restraint)
     concerned = inquiry.recipient_stands(inquiry.search_at_rcpt(recipient))
     if not concerned:
         return None
@@ -101,9 +115,11 @@ def judge_recipient(
     )
 
 
-def explain(transaction: Transaction, policies: PolicySet, now: float) -> Explanation:
+def explain(
+    transaction: Transaction, policies: PolicySet, now: float, restraint: Restraint = NO_RESTRAINT
+) -> Explanation:
     """The verdict, and every rule of the set with its evidence: those too that the index leaves aside."""
-    verdict = judge(transaction, policies, now)
+    verdict = judge(transaction, policies, now, restraint=restraint)
     facts = Facts(transaction, policies, now)
     marks = {mark.rule: mark for mark in verdict.trail}
     rules = [policies.rule(number) for number in range(len(policies))]

@@ -32,6 +32,7 @@ from tidegate.model import (
     EntryState,
     ExceptClause,
     Exempt,
+    Expect,
     ListKind,
     Mode,
     Never,
@@ -273,4 +274,6 @@ RULE: Final = record(
     PLACE,
     TEXT,  # digest
     TRUTH,  # stale_exempt
+    TRUTH,  # kept
+    optional(record(Expect, WHOLE, NUMBER)),
 )

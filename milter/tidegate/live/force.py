@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from tidegate import image
+from tidegate.model import NO_RESTRAINT, Restraint
 
 
 class Live:
-    """The set that new messages take; None until one was ever loaded."""
+    """`current` is the set that new messages take, None until one was ever loaded; `restraint` what is taken from its
+    rules, read when a message is judged, so that it acts on messages in flight too."""
 
-    __slots__ = ("current",)
+    __slots__ = ("current", "restraint")
 
     def __init__(self) -> None:
         self.current: image.Generation | None = None
+        self.restraint: Restraint = NO_RESTRAINT

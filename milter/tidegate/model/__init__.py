@@ -41,6 +41,7 @@ from tidegate.model.problem import (
     Place,
     Problem,
 )
+from tidegate.model.restraint import NO_RESTRAINT, Easing, Restraint, together
 from tidegate.model.rule import (
     Actions,
     AddHeader,
@@ -51,6 +52,7 @@ from tidegate.model.rule import (
     Ending,
     ExceptClause,
     Exempt,
+    Expect,
     ListItem,
     MemberListData,
     PrefixSubject,
@@ -118,6 +120,7 @@ __all__ = [
     "Direction",
     "Disposition",
     "Doubt",
+    "Easing",
     "Edit",
     "Ending",
     "Entry",
@@ -128,6 +131,7 @@ __all__ = [
     "Evidence",
     "ExceptClause",
     "Exempt",
+    "Expect",
     "Field",
     "Fault",
     "FieldType",
@@ -143,6 +147,7 @@ __all__ = [
     "Memory",
     "Message",
     "Mode",
+    "NO_RESTRAINT",
     "Never",
     "Not",
     "Numbers",
@@ -165,6 +170,7 @@ __all__ = [
     "RemoveRecipient",
     "Reply",
     "ReplyTemplate",
+    "Restraint",
     "Rule",
     "Sample",
     "Scalar",
@@ -181,4 +187,5 @@ __all__ = [
     "Truth",
     "Unknowable",
     "Verdict",
+    "together",
 ]

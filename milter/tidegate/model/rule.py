@@ -175,12 +175,21 @@ class ExceptClause:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """`expect:`. The rule may hit `max_logins` different senders in `per` seconds; beyond that it goes into shadow."""
+
+    max_logins: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule, ready to be judged.
 
     `inbound` says that the rule names inbound mail (DESIGN section 3, direction); the others do not judge it.
     `when` already holds what `scope` narrows where the entry is DEFERRING. `stale_exempt` says that what it exempts
-    rests on a list or a condition of which only the last good version is known; what else it does is certain.
+    rests on a list or a condition of which only the last good version is known; what else it does is certain. `kept` is
+    `brake: keep`: it stays where everything is eased.
     """
 
     id: str
@@ -203,6 +212,8 @@ class Rule:
     place: Place = field(default_factory=lambda: Place("", 0, 0))
     digest: str = ""  # sha256 of the entry's text, hex
     stale_exempt: bool = False
+    kept: bool = False
+    expect: Expect | None = None
 
 
 @dataclass(frozen=True, slots=True)

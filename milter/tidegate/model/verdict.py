@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegate.model.condition import Cause
+from tidegate.model.restraint import Easing
 from tidegate.model.words import Disposition, Truth
 
 
@@ -69,6 +70,7 @@ class Mark:
     exempted_by: str = ""  # the exempt that silenced it
     lost_to: str = ""  # the rule that won against it (stricter, or lower priority number)
     would: Disposition | None = None  # of the message, were this rule in shadow the only one of them in force
+    eased: Easing | None = None  # by a restraint: it counted for less than it says, or was not asked
 
 
 @dataclass(frozen=True, slots=True)
