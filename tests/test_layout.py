@@ -41,7 +41,7 @@ LAW: dict[str, frozenset[str]] = {
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "settings": frozenset({"model", "policy", "alerts", "records"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
-    "worker": frozenset({"image", "front", "live", "observe", "settings", "channel"}),
+    "worker": frozenset({"model", "image", "front", "live", "observe", "settings", "channel"}),
     "clerk": frozenset({"loader", "observe", "settings", "channel"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,

@@ -33,7 +33,8 @@ import structlog
 
 from tidegate import front, image
 from tidegate.channel import Channel, ClosedError, Packet, content
-from tidegate.live import Live
+from tidegate.live import Live, decode_restraint
+from tidegate.model import NO_RESTRAINT, Restraint
 from tidegate.observe.counters import Tally
 from tidegate.observe.logs import Writer
 from tidegate.settings import Settings
@@ -71,6 +72,7 @@ class Assignment:
     tally: Tally
     writer: Writer
     offer: Offer | None
+    restraint: Restraint = NO_RESTRAINT
 
 
 def run_worker(assignment: Assignment) -> None:
@@ -133,6 +135,7 @@ class Worker:
         """Map the generation in force and register the callbacks, before libmilter starts."""
         settings = self.assignment.settings
         offer = self.assignment.offer
+        self.live.restraint = self.assignment.restraint
         number = 0
         if offer is not None:
             generation = self._map(offer.image, offer.columns)
@@ -199,6 +202,9 @@ class Worker:
                 self._pong()
             case "generation":
                 self._activate(packet)
+            case "restraint":
+                self.live.restraint = decode_restraint(content(packet.descriptors[0]))
+                os.close(packet.descriptors[0])
             case "reopen":
                 self.assignment.writer.reopen()
             case "drain":

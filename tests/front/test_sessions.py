@@ -56,7 +56,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Transaction]:
     judged: list[Transaction] = []
     real = callbacks.judge
 
-    def judge(transaction: Transaction, policies: Any, now: float) -> Verdict:
+    def judge(transaction: Transaction, policies: Any, now: float, **how: Any) -> Verdict:
         judged.append(transaction)
         return real(transaction, policies, now)
 
@@ -425,7 +425,7 @@ def test_the_clients_own_time_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
     front.envelope()
     clock[0] += 60
 
-    def judge(*_: object) -> Verdict:
+    def judge(*_: object, **_how: object) -> Verdict:
         clock[0] += 0.25
         return Verdict(Disposition.ACCEPT)
 

@@ -49,6 +49,14 @@ CODES: dict[str, tuple[str, str]] = {
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
     "record-corrupt": ("the record of accepted entries is damaged; it was set aside", "none: a new one is written"),
     "record-unwritable": ("the record of accepted entries can't be written", "free space in the state directory"),
+    "restraints-damaged": (
+        "the record of what is eased is damaged: nothing is eased any more",
+        "see what should be: tidegate brake status, then tidegate brake on",
+    ),
+    "restraints-unwritable": (
+        "the record of what is eased can't be written: a restart would forget it",
+        "free space in the state directory",
+    ),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),

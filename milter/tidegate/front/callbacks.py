@@ -199,7 +199,7 @@ def _rcpt(ctx: Any, session: Session, recipient: bytes, *_parameters: bytes) -> 
     policies = session.policies
     if policies is not None and policies.per_recipient and session.in_message and not session.local:
         transaction = session.transaction("", with_message=False)
-        verdict = judge_recipient(transaction, one, policies, time.time())
+        verdict = judge_recipient(transaction, one, policies, time.time(), restraint=Worker.desk.live.restraint)
         if verdict is not None and verdict.faults:
             Worker.desk.failed(verdict, session.reference, "")
         if verdict is not None and verdict.disposition in (Disposition.REJECT, Disposition.DEFER):
@@ -235,7 +235,7 @@ def _eom(ctx: Any, session: Session) -> int:
     else:
         transaction = session.transaction(queue_id)
         began = time.monotonic()
-        verdict = judge(transaction, policies, time.time())
+        verdict = judge(transaction, policies, time.time(), restraint=desk.live.restraint)
         if verdict.faults:
             desk.failed(verdict, session.reference, queue_id)
         if time.monotonic() - began > desk.deadline:

@@ -1,20 +1,27 @@
 """What is in force, and the record of what was accepted: the memory that outlives an edit, a process and a reboot.
 
 Promises: activation is one assignment (force.py); the record is whole or not there, and a damaged one is a problem,
-never a crash (accepted.py); a source that is empty, cut, unreadable or gone takes nothing out of force (absence.py).
+never a crash (accepted.py); what is eased, why and until when is a record as well (restraints.py); a source that is
+empty, cut, unreadable or gone takes nothing out of force (absence.py).
 Refuses: reading policy text; deciding what a broken entry becomes (policy/load.py does, from the texts kept here).
 """
 
 from tidegate.live.absence import digest_of, guard, mass_vanish, returned, vanished
 from tidegate.live.accepted import NAME, Accepted, File, accept, has_end_mark, read_accepted, write_accepted
 from tidegate.live.force import Live
+from tidegate.live.restraints import By, Hold, Holds
+from tidegate.live.restraints import decode as decode_restraint
 
 __all__ = [
     "NAME",
     "Accepted",
+    "By",
     "File",
+    "Hold",
+    "Holds",
     "Live",
     "accept",
+    "decode_restraint",
     "digest_of",
     "guard",
     "has_end_mark",

@@ -1,7 +1,7 @@
 """Who eased which rule, how far, why and until when; and the record of it, so that a restart changes nothing.
 
 Promises: pure but for `read_holds` and `write_holds`; a hold ends by itself; two reasons for one rule stand side by
-side, and what they come to is one Restraint. Refuses: clocks, deciding when to ease (the brake, the breaker and people).
+side, and what they come to is one Restraint. Refuses: clocks, deciding when to ease (the brake, the breaker, people).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from tidegate import records
-from tidegate.model import NO_RESTRAINT, Easing, Restraint, together
+from tidegate.model import NO_RESTRAINT, Easing, Entry, EntryKind, EntryState, Restraint, together
 
 NAME = "restraints"
 _FORMAT = 1
@@ -84,6 +84,15 @@ class Holds:
         """Those of these kinds."""
         return tuple(one for one in self.all.values() if one.by in kinds)
 
+    def document(self) -> dict[str, Any]:
+        """For the status."""
+        found = self.restraint()
+        return {
+            "everything": found.everything.value if found.everything else None,
+            "rules": len(found.rules),
+            "holds": [one.document() for one in self.all.values()],
+        }
+
     def restraint(self) -> Restraint:
         """What they come to."""
         if not self.all:
@@ -96,6 +105,20 @@ class Holds:
 
 
 NO_HOLDS = Holds()
+_TRIPPING = (By.BREAKER, By.EXPECT, By.AUTOMATIC)
+
+
+def tripped(entries: tuple[Entry, ...], holds: Holds) -> tuple[Entry, ...]:
+    """The entries of a generation as they are now: TRIPPED where something other than a person eased the rule."""
+    found = {one.rule: one for one in holds.of(*_TRIPPING) if one.rule}
+    if not found:
+        return entries
+    return tuple(
+        replace(entry, state=EntryState.TRIPPED, reason=f"{hold.easing.value}: {hold.reason}")
+        if entry.key.kind is EntryKind.RULE and (hold := found.get(entry.key.id)) is not None
+        else entry
+        for entry in entries
+    )
 
 
 def encode(restraint: Restraint) -> bytes:

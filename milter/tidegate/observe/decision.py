@@ -109,7 +109,8 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
         for mark in verdict.trail
         if mark.truth is Truth.UNKNOWN
     ]
-    for key, values in (("rules", matched), ("would_rules", shadows), ("unknown", unknown)):
+    eased = [f"{mark.rule}: {mark.eased.value}" for mark in verdict.trail if mark.eased is not None]
+    for key, values in (("rules", matched), ("would_rules", shadows), ("unknown", unknown), ("eased", eased)):
         if values:
             event[key] = values[:_RULES]
 

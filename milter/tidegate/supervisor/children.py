@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from tidegate.channel import Channel
 from tidegate.clerk import run_clerk
+from tidegate.model import NO_RESTRAINT
 from tidegate.supervisor.answers import Reception
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.restrainer import Restrainer
 from tidegate.worker import Assignment, run_worker
 
 
@@ -28,6 +30,7 @@ class Children:
     wakeup: tuple[int, int]
     reception: Reception
     crews: tuple[Crew, ...] = ()
+    restrainer: Restrainer | None = None
 
     def _close(self, keep: Channel | None = None) -> None:
         reader, writer = self.wakeup
@@ -59,6 +62,7 @@ class Children:
                 tally=self.booted.counters.tally(child.slot),
                 writer=self.booted.writer,
                 offer=handover.offer,
+                restraint=self.restrainer.restraint if self.restrainer else NO_RESTRAINT,
             )
         )
 

@@ -55,6 +55,10 @@ class Conditions:
         self._policies = problems
         self._reconcile()
 
+    def entries_changed(self) -> None:
+        """Rules are eased that were not before, or the other way round."""
+        self._reconcile()
+
     def raise_(self, code: str, text: str) -> None:
         """One of alerts.CODES is the case, until settle() says otherwise."""
         before = self._own.get(code)
@@ -135,7 +139,7 @@ class Conditions:
     def _reconcile(self) -> None:
         picture = self._picture
         picture.problems = (*self._settings, *self._own.values(), *self._policies)
-        change = alerts.reconcile(picture.book, picture.problems, picture.report.entries, time.time())
+        change = alerts.reconcile(picture.book, picture.problems, picture.entries, time.time())
         picture.book = dict(change.book)
         picture.freeze()
         for alert in change.raised[:_LINES]:

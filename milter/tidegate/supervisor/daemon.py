@@ -31,6 +31,7 @@ from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
+from tidegate.supervisor.restrainer import Restrainer
 from tidegate.supervisor.successor import Successor
 
 FIRST_LOAD = 6.0  # seconds that the first load may keep the socket unpublished (the promise is 10 s)
@@ -78,6 +79,8 @@ class Supervisor:
         self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
         self._children.crews = (self._workers, self._clerk)
         self._handover = Handover(self._workers)
+        self._restrainer = Restrainer(settings.state, self._workers, self._picture)
+        self._children.restrainer = self._restrainer
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
@@ -160,6 +163,7 @@ class Supervisor:
         self._workers.tick(now)
         self._handover.tick(now)
         self._conditions.tick(now)
+        self._restrainer.tick(time.time(), self._conditions)
         if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
             self._pulsed = now
             self._generations.pulse()

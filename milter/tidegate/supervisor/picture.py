@@ -16,8 +16,9 @@ from typing import Any
 
 import tidegate
 from tidegate.alerts import Alert, Book
+from tidegate.live.restraints import NO_HOLDS, Holds, tripped
 from tidegate.loader.report import Report, entry_document, problem_document
-from tidegate.model import Problem
+from tidegate.model import Entry, Problem
 from tidegate.settings import Settings, to_json
 from tidegate.supervisor.crew import Crew
 
@@ -37,15 +38,26 @@ class Picture:
     desired: str = ""  # digest of the sources as last seen by a load
     book: Book = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    holds: Holds = NO_HOLDS  # what is eased
     _long: str = ""
-    _counted: Report | None = None
+    _counted: tuple[Entry, ...] | None = None
+    _seen: tuple[tuple[Entry, ...], Holds, tuple[Entry, ...]] = ((), NO_HOLDS, ())
     _states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries as they are now."""
+        entries, holds, known = self._seen
+        if entries is not self.report.entries or holds is not self.holds:
+            known = tripped(self.report.entries, self.holds)
+            self._seen = (self.report.entries, self.holds, known)
+        return known
 
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""
         self._long = json.dumps(
             {
-                "entries": [entry_document(entry) for entry in self.report.entries],
+                "entries": [entry_document(entry) for entry in self.entries],
                 "problems": [problem_document(problem) for problem in self.problems],
                 "alerts": [alert_json(alert) for alert in self.book.values()],
             }
@@ -53,9 +65,9 @@ class Picture:
 
     def states(self) -> dict[str, int]:
         """Entries by state."""
-        if self._counted is not self.report:
-            self._counted = self.report
-            self._states = dict(Counter(entry.state.value for entry in self.report.entries))
+        if self._counted is not self.entries:
+            self._counted = self.entries
+            self._states = dict(Counter(entry.state.value for entry in self.entries))
         return self._states
 
     def alerts_by_code(self) -> dict[str, int]:
@@ -98,6 +110,7 @@ class Picture:
             ],
             "restarts": workers.restarts,
             "clerk": [child.pid for child in clerk.alive],
+            "eased": self.holds.document(),
             "settings": {
                 "file": self.config,
                 "last_good": self.settings_last_good,
