@@ -26,6 +26,7 @@ from tidegate.model import (
     Connection,
     Conventions,
     Doubt,
+    EntryState,
     Envelope,
     Index,
     ListKind,
@@ -150,6 +151,7 @@ class FakePolicies:
         self.per_recipient = tuple(at for at, rule in enumerate(self.rules) if rule.per_recipient)
         acting = (at for at, rule in enumerate(self.rules) if rule.do.exempt is not None)
         self.exempts = frozenset(acting if exempts is None else exempts)
+        self.watched = tuple(at for at, rule in enumerate(self.rules) if rule.state is EntryState.SKIPPED)
         everyone = tuple(at for at in range(len(self.rules)) if at not in self.per_recipient)
         self.index = Index(unkeyed=everyone) if index is None else index
         self.index_at_rcpt = Index(unkeyed=self.per_recipient) if index_at_rcpt is None else index_at_rcpt

@@ -44,7 +44,8 @@ def test_a_rule_with_a_failing_example_is_skipped_and_its_neighbour_is_not(tmp_p
     assert {"rule fails": "skipped", "rule neighbour": "active"} == {
         str(one.key): one.state.value for one in report.entries
     }
-    assert ("neighbour",) == tuple(report.rules)
+    assert ("fails", "neighbour") == tuple(report.rules)  # the first for the exposure ledger only
+    assert 1 == report.counts["rules"]
     assert [("example-failed", "a.yaml:6")] == [
         (one.code, f"{one.place.source}:{one.place.line}") for one in report.problems
     ]

@@ -11,5 +11,6 @@ placeholders  what `{placeholders}` stand for in one message
 reply         the one sanitiser of replies and header values
 local         the last step for what sendmail(1) submits
 explain       every rule with its evidence
+exposure      whom a rule would have concerned that is skipped
 judge         the door: all of it, in order
 """

@@ -96,6 +96,7 @@ class Generation:
     __slots__ = (
         "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
         "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient", "reads_body",
+        "watched",
     )  # fmt: skip
     number: int
     digest: str
@@ -106,6 +107,7 @@ class Generation:
     reads_body: bool
     per_recipient: tuple[int, ...]
     exempts: frozenset[int]
+    watched: tuple[int, ...]
 
     def __init__(self, buffer: Buffer) -> None:
         """Open it in one go. Raises BadImage."""
@@ -195,6 +197,7 @@ class Generation:
         self.reads_body = traits.reads_body
         self.per_recipient = traits.per_recipient
         self.exempts = frozenset(traits.exempts)
+        self.watched = traits.watched
         self.index = whole.index(traits.index)
         self.index_at_rcpt = at_rcpt.index(traits.index_at_rcpt)
         self.asks = prepare(self.index, self.index_at_rcpt)

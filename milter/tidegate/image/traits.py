@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.conditions.fields import find_field
+from tidegate.engine.exposure import MAX_WATCHED
 from tidegate.engine.index import dormant
 from tidegate.image.codec import TEXT, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
 from tidegate.image.databases import Levels
-from tidegate.model import AllOf, AnyOf, Condition, Index, Not, Operator, Recipients, Rule, Stage, Test
+from tidegate.model import AllOf, AnyOf, Condition, EntryState, Index, Not, Operator, Recipients, Rule, Stage, Test
 
 Rows = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -43,6 +44,7 @@ class Traits:
     index: Rest
     index_at_rcpt: Rest
     reads_body: bool
+    watched: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Trees:
 
 
 _REST = record(Rest, WHOLES, many(record(Shapes, TEXT, WHOLES)))
-TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH)
+TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH, WHOLES)
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
     Trees, many(record(FieldTrees, TEXT, _LEVELS, _LEVELS)), many(record(ListTree, TEXT, _LEVELS))
@@ -126,6 +128,7 @@ def traits_of(rules: Sequence[Rule], index: Index, index_at_rcpt: Index) -> Trai
         index=_rest(index),
         index_at_rcpt=_rest(index_at_rcpt),
         reads_body=any(_reads_body(rule) for _, rule in awake),
+        watched=tuple(number for number, rule in enumerate(rules) if rule.state is EntryState.SKIPPED)[:MAX_WATCHED],
     )
 
 

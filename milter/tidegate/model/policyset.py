@@ -72,6 +72,10 @@ class PolicySet(Protocol):
     def exempts(self) -> frozenset[int]:
         """The numbers of the rules that exempt others."""
 
+    @property
+    def watched(self) -> tuple[int, ...]:
+        """The numbers of the rules that are skipped, and of which it is told whom they would have concerned."""
+
     def __len__(self) -> int: ...
     def rule(self, number: int) -> Rule: ...
     def list(self, name: str) -> MemberList | None: ...

@@ -13,6 +13,7 @@ from dataclasses import replace
 from tidegate.model import (
     Actions,
     AllOf,
+    AnyOf,
     Cause,
     Condition,
     Disposition,
@@ -136,6 +137,44 @@ def skipped_exempt(texts: Sequence[EntryText], parts: RuleParts, names: Names) -
         place=texts[0].place,
         digest=texts[0].digest,
     )
+
+
+def skipped_rule(texts: Sequence[EntryText], readable: Sequence[RuleParts], names: Names) -> Rule | None:
+    """Whom an entry would have concerned that is skipped: kept for the exposure ledger, it takes no part in a verdict.
+
+    `readable` are the parts of each text. By its `when`; where that can't be read by its `scope`, and without one it is
+    all mail that is judged unasked. None where it says that it is off, or in shadow.
+    """
+    headers = [header_of(text, names) for text in texts]
+    if any(one.mode in (Mode.OFF, Mode.SHADOW) for one in headers):
+        return None
+    reach = [_reach(parts, header, len(texts) == 1) for parts, header in zip(readable, headers, strict=True)]
+    alone = readable[0] if len(texts) == 1 else RuleParts()
+    scopes = [one.scope for one in headers if one.scope is not None]
+    return Rule(
+        id=texts[0].key.id,
+        when=reach[0] if len(reach) == 1 else AnyOf(tuple(reach)),
+        do=Actions(),
+        priority=100 if headers[0].priority is None else headers[0].priority,
+        state=EntryState.SKIPPED,
+        tags=headers[0].tags,
+        exceptions=alone.exceptions,
+        schedule=alone.schedule,
+        sample=alone.sample,
+        per_recipient=alone.per_recipient and alone.when is not None,
+        inbound=any(one.inbound for one in readable) or any("inbound" in one.directions for one in scopes),
+        place=texts[0].place,
+        digest=texts[0].digest,
+    )
+
+
+def _reach(parts: RuleParts, header: RuleParts, alone: bool) -> Condition:
+    """The mail that an entry may be about. Of a per_recipient one that is not alone its `when` means nothing."""
+    if parts.when is not None and (alone or not parts.per_recipient):
+        return parts.when.condition
+    unreadable = Unknowable(Cause(Doubt.PASSING, "what the entry asks can't be read"))
+    scope = scope_condition(header.scope) if header.scope is not None else None
+    return unreadable if scope is None else AllOf((scope, unreadable))
 
 
 def _names_of(node: Node) -> Exempt:

@@ -174,7 +174,7 @@ class _Rules:
 
     def tell_late_exempts(self) -> None:
         """Exempts that can't be known when a rule that they name is judged: it answers 4xx, whoever is meant."""
-        at_rcpt = [rule for rule in self.rules if rule.per_recipient]
+        at_rcpt = [rule for rule in self.rules if rule.per_recipient and rule.state is not EntryState.SKIPPED]
         for rule in self.rules:
             late, exempt = self._late.get(rule.id), rule.do.exempt
             if late is None or exempt is None:
@@ -214,7 +214,7 @@ class _Rules:
 
         settled = desk.settle(key, texts, build)
         if settled.value is None or settled.value.rule is None:
-            self._never_valid(settled, texts, tried[0] if tried else RuleParts())
+            self._never_valid(settled, texts, tried[0] if tried else None)
             return
         parts, rule = settled.value, settled.value.rule
         state = settled.state
@@ -248,8 +248,8 @@ class _Rules:
                 settled.findings.add("no-login-map", message, settled.place)
         desk.record(settled, state, reason)
 
-    def _never_valid(self, settled: Settled[RuleParts], texts: Sequence[EntryText], parts: RuleParts) -> None:
-        desk = self._desk
+    def _never_valid(self, settled: Settled[RuleParts], texts: Sequence[EntryText], built: RuleParts | None) -> None:
+        desk, parts = self._desk, built or RuleParts()
         for text in texts:
             rule = doubt.deferring_rule(text, parts, desk.names, settled.reason, settled.findings)
             if rule is not None:
@@ -262,6 +262,16 @@ class _Rules:
                 desk.record(settled, EntryState.OFF)
                 return
         left = doubt.skipped_exempt(texts, parts, desk.names) if texts else None
+        if left is None and texts:
+            readable = [parts] if built else [self._readable(text) for text in texts]
+            left = doubt.skipped_rule(texts, readable, desk.names)
         if left is not None:
             self.rules.append(left)
         desk.record(settled, EntryState.SKIPPED)
+
+    def _readable(self, text: EntryText) -> RuleParts:
+        """What can be read of an entry that was not built: one of several of that id, or one whose examples fail."""
+        killed = self._desk.skip.get(f"{text.place.source}: {text.key}") == _KILLER
+        if text.node is None or killed:
+            return RuleParts()
+        return build_rule(text.key.id, text.node, self._desk.names, Findings())

@@ -183,6 +183,10 @@ class Overlaid:
     def exempts(self) -> frozenset[int]:
         return frozenset(number for number, rule in enumerate(self.rules) if rule.do.exempt is not None)
 
+    @property
+    def watched(self) -> tuple[int, ...]:
+        return ()
+
     def __len__(self) -> int:
         return len(self.rules)
 
