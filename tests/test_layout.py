@@ -20,7 +20,7 @@ PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "engine", "image"})
 _SHELL = frozenset(
-    {"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify", "records"}
+    {"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify", "records", "ledger"}
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -37,12 +37,13 @@ LAW: dict[str, frozenset[str]] = {
     "observe": frozenset({"model"}),
     "alerts": frozenset({"model"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records"}),
-    "front": frozenset({"model", "engine", "image", "live", "observe"}),
+    "ledger": frozenset({"records"}),
+    "front": frozenset({"model", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "settings": frozenset({"model", "policy", "alerts", "records"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
-    "worker": frozenset({"model", "image", "front", "live", "observe", "settings", "channel"}),
-    "clerk": frozenset({"loader", "observe", "settings", "channel"}),
+    "worker": frozenset({"model", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
+    "clerk": frozenset({"loader", "observe", "settings", "channel", "ledger"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,
     "__main__": frozenset({"cli"}),

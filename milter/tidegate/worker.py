@@ -33,6 +33,7 @@ import structlog
 
 from tidegate import front, image
 from tidegate.channel import Channel, ClosedError, Packet, content
+from tidegate.ledger import Pen
 from tidegate.live import Live, decode_restraint
 from tidegate.model import NO_RESTRAINT, Restraint
 from tidegate.observe.counters import Tally
@@ -141,8 +142,9 @@ class Worker:
             generation = self._map(offer.image, offer.columns)
             self.live.current = generation
             number = offer.number
+        assignment = self.assignment
         self.desk = front.Desk(
-            self.live, self.assignment.tally, settings.deadline, settings.mask, self.assignment.writer
+            self.live, assignment.tally, settings.deadline, settings.mask, assignment.writer, Pen(settings.state)
         )
         front.install(self.desk)
         self.assignment.channel.send("ready", number=number)
@@ -241,6 +243,7 @@ class Worker:
             quiet = 0 if in_hand or waiting else quiet + 1
             self._wait(_LOOK)
         self.desk.flush()
+        self.desk.exposure.finish()
         _log.info("worker left", slot=self.assignment.slot, sessions=self.desk.sessions, messages=self.desk.messages)
         os._exit(0)
 

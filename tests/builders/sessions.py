@@ -102,6 +102,9 @@ class MemoryTally:
     def rule(self, rule: str, shadow: bool = False) -> None:
         self.counts[f"rule {rule}"] += 1
 
+    def exposed(self, rule: str) -> None:
+        self.counts[f"exposed {rule}"] += 1
+
 
 class Front:
     """One worker and one connection, driven by hand."""

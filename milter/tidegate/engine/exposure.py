@@ -41,6 +41,9 @@ def concerned(transaction: Transaction, rules: Sequence[Rule], policies: PolicyS
 
 
 def _truth(rule: Rule, facts: Facts) -> Truth:
-    if not rule.per_recipient:
-        return answer(rule, facts)[0]
-    return max((answer(rule, facts, one)[0] for one in facts.transaction.envelope.recipients), default=Truth.NO)
+    try:
+        if not rule.per_recipient:
+            return answer(rule, facts)[0]
+        return max((answer(rule, facts, one)[0] for one in facts.transaction.envelope.recipients), default=Truth.NO)
+    except Exception:  # noqa: BLE001 - a rule fails alone (engine/inquiry.py), and this one has no say
+        return Truth.UNKNOWN

@@ -43,6 +43,7 @@ def install(desk: Desk) -> None:
     """Give this process its desk. Before `run`."""
     Worker.desk = desk
     desk.start_flushing()
+    desk.exposure.start()
 
 
 def run() -> None:
@@ -234,14 +235,17 @@ def _eom(ctx: Any, session: Session) -> int:
         code = fault(ctx, desk, session, ErrorKind.NO_POLICY, "no policy was ever loaded", queue_id)
     else:
         transaction = session.transaction(queue_id)
-        began = time.monotonic()
-        verdict = judge(transaction, policies, time.time(), restraint=desk.live.restraint)
+        began, now = time.monotonic(), time.time()
+        restraint = desk.live.restraint
+        verdict = judge(transaction, policies, now, restraint=restraint)
         if verdict.faults:
             desk.failed(verdict, session.reference, queue_id)
         if time.monotonic() - began > desk.deadline:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
+            if policies.watched:
+                desk.exposure.note(transaction, policies, verdict.disposition, now)
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code

@@ -14,7 +14,9 @@ from typing import Protocol
 
 import structlog
 
+from tidegate.front.exposure import Exposure
 from tidegate.front.session import Session
+from tidegate.ledger import Pen
 from tidegate.live import Live
 from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
@@ -38,19 +40,23 @@ class Counts(Protocol):
     def event(self, event: Event) -> None: ...
     def seconds(self, seconds: float) -> None: ...
     def rule(self, rule: str, shadow: bool = False) -> None: ...
+    def exposed(self, rule: str) -> None: ...
 
 
 class Desk:
     """Made once in each worker, before libmilter runs."""
 
-    def __init__(self, live: Live, tally: Counts, deadline: float, mask: bool, writer: Writer) -> None:
-        """`deadline` in seconds for the judgement of one message."""
+    def __init__(
+        self, live: Live, tally: Counts, deadline: float, mask: bool, writer: Writer, pen: Pen | None = None
+    ) -> None:
+        """`deadline` in seconds for the judgement of one message; `pen` writes the exposure ledger."""
         self.live = live
         self.tally = tally
         self.deadline = deadline
         self.sessions = 0
         self.messages = 0
         self.draining = False
+        self.exposure = Exposure(pen, tally, mask)
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()

@@ -47,6 +47,7 @@ class Event(str, Enum):
     RECIPIENTS_REFUSED = "recipients_refused"
     UNCERTAIN = "uncertain"
     EDITED = "edited"
+    EXPOSURE_LOST = "exposure_lost"
 
 
 _DISPOSITIONS = tuple(Disposition)
@@ -56,7 +57,8 @@ _EVENTS = _ERRORS + len(ErrorKind)
 _BUCKETS = _EVENTS + len(Event)
 _MICROSECONDS = _BUCKETS + len(BUCKETS) + 1
 _RULES = _MICROSECONDS + 1
-_ROW = _RULES + 2 * RULES_LIMIT  # per rule: enforced, shadow
+_PER_RULE = 3  # enforced, shadow, exposed
+_ROW = _RULES + _PER_RULE * RULES_LIMIT
 _ERROR_CELL = {kind: _ERRORS + number for number, kind in enumerate(ErrorKind)}
 _EVENT_CELL = {event: _EVENTS + number for number, event in enumerate(Event)}
 
@@ -104,7 +106,13 @@ class Tally:
         """The rule matched. One without a column (more than RULES_LIMIT rules) is not counted by name."""
         column = self._columns.get(rule)
         if column is not None:
-            self._cells[_RULES + 2 * column + shadow] += 1
+            self._cells[_RULES + _PER_RULE * column + shadow] += 1
+
+    def exposed(self, rule: str) -> None:
+        """The rule would have been concerned, and is not in force."""
+        column = self._columns.get(rule)
+        if column is not None:
+            self._cells[_RULES + _PER_RULE * column + 2] += 1
 
     def sessions(self) -> int:
         """Connections opened and not yet closed by the workers of this slot; restarts leave them too high."""
@@ -145,13 +153,19 @@ class Counters:
 
     def rule_totals(self, column: int) -> tuple[int, int]:
         """How often the rule in this column matched: (enforced, in shadow)."""
-        return self._sum(_RULES + 2 * column), self._sum(_RULES + 2 * column + 1)
+        first = _RULES + _PER_RULE * column
+        return self._sum(first), self._sum(first + 1)
+
+    def exposed_total(self, column: int) -> int:
+        """How many messages the rule in this column would have concerned while it was not in force."""
+        return self._sum(_RULES + _PER_RULE * column + 2)
 
     def clear_rule(self, column: int) -> None:
         """Forget a rule that is gone, so that its column can serve another."""
         for slot in range(self._slots):
-            first = slot * _ROW + _RULES + 2 * column
-            self._cells[first] = self._cells[first + 1] = 0
+            first = slot * _ROW + _RULES + _PER_RULE * column
+            for cell in range(first, first + _PER_RULE):
+                self._cells[cell] = 0
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ _EVENTS = {
     Event.RECIPIENTS_REFUSED: "Recipients refused or deferred at RCPT.",
     Event.UNCERTAIN: "Messages whose fate depended on a doubt.",
     Event.EDITED: "Messages that were changed.",
+    Event.EXPOSURE_LOST: "Messages that the exposure ledger should have listed and could not.",
 }
 
 
@@ -115,6 +116,9 @@ def _rules(lines: list[str], counters: Counters, columns: Mapping[str, int]) -> 
         if shadow:
             rows.append(({"rule": rule, "mode": "shadow"}, shadow))
     _family(lines, "tidegate_rule_matches_total", "counter", "Messages that a rule matched.", rows)
+    exposed = [({"rule": rule}, count) for rule, column in columns.items() if (count := counters.exposed_total(column))]
+    manual = "Messages that a rule would have concerned while it was not in force."
+    _family(lines, "tidegate_rule_exposed_total", "counter", manual, exposed)
 
 
 def _gauges(lines: list[str], gauges: Gauges) -> None:

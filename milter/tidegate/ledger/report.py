@@ -1,0 +1,83 @@
+"""Episodes and rows together: what each rule let pass, for a person and for programs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.ledger.episodes import Episode
+from tidegate.ledger.rows import Row
+
+
+@dataclass(slots=True)
+class Exposure:
+    """One episode of one rule, and the messages that met it."""
+
+    episode: Episode
+    count: int = 0
+    uncertain: int = 0  # of them, those that only may have been concerned
+    first: float = 0.0
+    last: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """One row more, which is newer than those before it."""
+        self.count += row.count
+        self.uncertain += 0 if row.certain else row.count
+        self.first = min(self.first or row.first, row.first)
+        self.last = max(self.last, row.time)
+        if row.listed:
+            self.rows.append(row)
+
+    def document(self, limit: int) -> dict[str, Any]:
+        """For `--json`; the newest `limit` rows."""
+        one = self.episode
+        return {
+            "rule": one.rule,
+            "state": one.state,
+            "reason": one.reason,
+            "since": one.since,
+            "until": one.until or None,
+            "ended": one.ended,
+            "count": self.count,
+            "uncertain": self.uncertain,
+            "first": self.first or None,
+            "last": self.last or None,
+            "messages": [
+                {
+                    "queue_id": row.queue_id,
+                    "ref": row.reference,
+                    "time": row.time,
+                    "sender": row.sender,
+                    "login": row.login,
+                    "disposition": row.outcome,
+                    "certain": row.certain,
+                }
+                for row in self.rows[-limit:]
+            ],
+        }
+
+
+def exposures(episodes: Sequence[Episode], rows: Iterable[Row]) -> list[Exposure]:
+    """Each episode with its rows, the open ones first, then the newest.
+
+    A row belongs to the last episode of its rule that had begun by then: a worker may write a moment after the repair.
+    Where there is none (the record was lost) the rows make an episode of their own.
+    """
+    found = [Exposure(one) for one in episodes]
+    by_rule: dict[str, list[Exposure]] = {}
+    for one in sorted(found, key=lambda one: one.episode.since):
+        by_rule.setdefault(one.episode.rule, []).append(one)
+    for row in rows:
+        known = by_rule.get(row.rule)
+        if known is None:
+            lost = Exposure(
+                Episode(row.rule, "unknown", "its episode is not on record", row.first, row.time, "unknown")
+            )
+            known = by_rule[row.rule] = [lost]
+            found.append(lost)
+        at = bisect_right(known, row.time, key=lambda one: one.episode.since)
+        known[max(0, at - 1)].add(row)
+    return sorted(found, key=lambda one: (not one.episode.open, -one.episode.since))
