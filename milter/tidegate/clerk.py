@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 
 from tidegate.channel import Channel, ClosedError, Packet, content
+from tidegate.ledger import tend
 from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer
@@ -31,6 +32,7 @@ from tidegate.settings import Settings
 
 _REMIND = 60.0  # seconds after which an unheeded announcement is repeated; doubles, for a load that keeps failing
 _LONGEST = 3600.0
+_TEND = 3600.0  # seconds between two looks for what is too old in the exposure ledger
 _SCRAPE = 5.0  # seconds that one scraper gets in all
 
 _log = structlog.get_logger()
@@ -75,6 +77,8 @@ class Clerk:
     digester: Digester = field(default_factory=Digester)
     metrics: _Metrics | None = None
     told: str | None = None
+    tended: float = -_TEND
+    untended: str = ""
 
     def learn(self, known: Mapping[str, Any]) -> None:
         """What was loaded: its digest, its list files, the gauges with the counter columns."""
@@ -103,7 +107,22 @@ class Clerk:
             self.channel.send("candidate", digest=digest)
         if self.settings.metrics_port and self.metrics is None:
             self._open_metrics()
+        self._tend(now)
         return self.watch.steady
+
+    def _tend(self, now: float) -> None:
+        """The exposure ledger: its bounds at every poll, its retention from time to time."""
+        due = now - self.tended >= _TEND
+        try:
+            tend(self.settings.state, time.time() - self.settings.exposure, due=due)
+        except OSError as error:
+            why = error.strerror or str(error)
+        else:
+            why = ""
+            self.tended = now if due else self.tended
+        if why and why != self.untended:
+            _log.error("exposure ledger not tended", error=why)
+        self.untended = why
 
     def _open_metrics(self) -> None:
         error = ""

@@ -57,6 +57,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the record of what is eased can't be written: a restart would forget it",
         "free space in the state directory",
     ),
+    "exposure-unwritable": (
+        "the exposure ledger can't be kept: what a skipped rule lets pass is not listed",
+        "free space in the state directory",
+    ),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
     "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
+    "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "completion": ("tidegate.cli.completion", "completion", "The completion script of a shell."),

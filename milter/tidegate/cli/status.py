@@ -48,11 +48,11 @@ def text(document: Mapping[str, Any]) -> str:
     generation = document["generation"]
     states = ", ".join(f"{count} {state}" for state, count in generation["states"].items()) or "none"
     if generation["number"]:
-        head = f"{generation['number']}  {generation['digest'][:16]}  for {_age(now - generation['since'])}"
+        head = f"{generation['number']}  {generation['digest'][:16]}  for {age(now - generation['since'])}"
     else:
         head = "none: all mail is deferred"
     load = document["load"]
-    attempt = f"{_age(now - load['attempted'])} ago" if load["attempted"] else "never"
+    attempt = f"{age(now - load['attempted'])} ago" if load["attempted"] else "never"
     if load["busy"]:
         attempt += ", running"
     elif not document["desired"]["active"]:
@@ -60,7 +60,7 @@ def text(document: Mapping[str, Any]) -> str:
     settings = document["settings"]
     lines = [
         f"tidegate    {document['version']}, process {document['pid']}, {document['stage']}, "
-        f"up {_age(now - document['started'])}",
+        f"up {age(now - document['started'])}",
         f"generation  {head}",
         f"entries     {states}",
         f"last load   {attempt}",
@@ -83,12 +83,12 @@ def alert_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """The alerts that stand: place, which entry and what became of it, the reason, age and cure."""
     states = {entry["key"]: entry["state"] for entry in document.get("entries", ())}
     for alert in document.get("alerts", ()):
-        age = _age(float(document["now"]) - alert["since"])
+        since = age(float(document["now"]) - alert["since"])
         others = alert["count"] - 1
         more = f" (and {others} more: tidegate check)" if others else ""
         subject = alert["subject"]
         about = f"{subject} ({states[subject].upper()}): " if subject in states else ""
-        said = f"{about}{alert['message']}{more} [{alert['code']}], for {age}"
+        said = f"{about}{alert['message']}{more} [{alert['code']}], for {since}"
         yield safe(f"{alert['severity'].upper():<11} {alert['place']}: {said}")
         if alert["cure"]:
             yield safe(f"            cure: {alert['cure']}")
@@ -128,8 +128,11 @@ def remains_text(nobody: NobodyError) -> Iterator[str]:
         yield safe(f"settings    {site.config} can't be used; {then}")
     for state in nobody.states:
         entries, when = _accepted(state)
-        age = _age(time.time() - when)
-        known = f"{entries} entries were accepted, last changed {age} ago" if when else "no record of any policy"
+        known = (
+            f"{entries} entries were accepted, last changed {age(time.time() - when)} ago"
+            if when
+            else "no record of any policy"
+        )
         yield safe(f"state       {state}: {known}; the last process was {lock_holder(state)}")
     yield "            mail is deferred by Postfix while nobody answers; start it, or see: journalctl -u tidegate"
 
@@ -148,7 +151,7 @@ def _accepted(state: str) -> tuple[int, float]:
         return 0, 0.0
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
     """Roughly, as a person says it."""
     seconds = max(0.0, seconds)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

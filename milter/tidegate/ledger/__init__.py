@@ -9,9 +9,9 @@ stays right when the rows behind it are dropped. Refuses: content, names that ar
     report     both together, for a person
 """
 
-from tidegate.ledger.episodes import Episode, advance, read_episodes, write_episodes
+from tidegate.ledger.episodes import Episode, Why, advance, read_episodes, write_episodes
 from tidegate.ledger.report import Exposure, exposures
-from tidegate.ledger.rows import FOLDER, BusyError, Pen, Row, fingerprint, read_rows
+from tidegate.ledger.rows import FOLDER, BusyError, Pen, Row, fingerprint, make_key, read_key, read_rows
 from tidegate.ledger.tending import forget, tend
 
 __all__ = [
@@ -21,10 +21,13 @@ __all__ = [
     "Exposure",
     "Pen",
     "Row",
+    "Why",
     "advance",
     "exposures",
     "fingerprint",
     "forget",
+    "make_key",
+    "read_key",
     "read_episodes",
     "read_rows",
     "tend",

@@ -20,7 +20,7 @@ ALL = 10_000  # and all of them together
 LARGE = 8 << 20  # bytes at which the file is rewritten
 
 
-def tend(state: str, oldest: float, *, now_due: bool = False) -> bool:
+def tend(state: str, oldest: float, *, due: bool = False) -> bool:
     """Rewrite the ledger where it is too large, or it is due: within the bounds, and nothing from before `oldest`.
 
     True where it was rewritten. Raises OSError.
@@ -30,7 +30,7 @@ def tend(state: str, oldest: float, *, now_due: bool = False) -> bool:
         size = path.stat().st_size
     except FileNotFoundError:
         return False
-    if not size or (size <= LARGE and not now_due):
+    if not size or (size <= LARGE and not due):
         return False
     _rewrite(state, lambda rows: bounded([row for row in rows if row.time >= oldest]))
     return True

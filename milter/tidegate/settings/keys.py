@@ -18,7 +18,7 @@ from tidegate.settings.values import Listen, ListenKind
 
 _PATH_LIMIT = 107  # bytes of a unix socket address (struct sockaddr_un) without its NUL
 _TEMPORARY = len(".4194304.new")  # what the supervisor appends while it opens the socket
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
@@ -109,7 +109,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 def _duration(low: float, high: float) -> Callable[[str], float]:
     def read(text: str) -> float:
-        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|)", text)
+        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|d|)", text)
         if not found:
             raise UnusableError("write a duration such as 8s, 500ms, 2m")
         seconds = float(found[1]) * _UNITS[found[2]]
@@ -181,6 +181,11 @@ KEYS: dict[str, KeyRow] = {
     "format": KeyRow(_one_of("json", "logfmt"), "of the log: `json` or `logfmt`", "`json`"),
     "mask": KeyRow(_switch, "mask logins, addresses and header text in the log", "`true`"),
     "metrics": KeyRow(_metrics, "`off`, or `host:port` for Prometheus", "`off`"),
+    "exposure": KeyRow(
+        _duration(3600.0, 366 * 86400.0),
+        "how long the exposure ledger keeps what a skipped rule let pass, an hour to 366 days",
+        "`30d`",
+    ),
     "user": KeyRow(_account, "whom the daemon becomes when it is started as root", "stays who it is"),
     "group": KeyRow(_group, "its group", "the user's"),
     "socket_mode": KeyRow(_mode, "of the unix socket, three octal digits", "`0660`"),

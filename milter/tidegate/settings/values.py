@@ -55,6 +55,7 @@ class Settings:
     mask: bool = True  # logins, addresses and header text in the log
     metrics_host: str = ""
     metrics_port: int = 0  # 0: off
+    exposure: float = 30 * 86400.0  # how long the exposure ledger keeps its rows
     user: str = ""
     group: str = ""
     socket_mode: int = 0o660

@@ -27,6 +27,7 @@ from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.exposure import Exposures
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
@@ -81,10 +82,12 @@ class Supervisor:
         self._handover = Handover(self._workers)
         self._restrainer = Restrainer(settings.state, self._workers, self._picture)
         self._children.restrainer = self._restrainer
+        self._exposures = Exposures(settings.state, settings.exposure)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
+        self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
         self._listen_to_questions()
         self._reception.open(self._conditions)
 
@@ -315,6 +318,8 @@ class Supervisor:
     def _loaded(self, outcome: Outcome) -> None:
         problems: tuple[Problem, ...] = self._generations.arrived(outcome)
         self._conditions.policy_problems(problems)
+        if outcome.report is not None and outcome.report.image:
+            self._conditions.judge("exposure-unwritable", self._exposures.look(outcome.report, time.time()))
         if self.stage is Stage.SERVING:
             self._remember()
             ready = () if self._loads.due else ("READY=1",)  # a HUP that came meanwhile is answered by the next load

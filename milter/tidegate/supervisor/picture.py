@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,7 @@ class Picture:
     book: Book = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     holds: Holds = NO_HOLDS  # what is eased
+    parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time
     _long: str = ""
     _counted: tuple[Entry, ...] | None = None
     _seen: tuple[tuple[Entry, ...], Holds, tuple[Entry, ...]] = ((), NO_HOLDS, ())
@@ -116,6 +117,7 @@ class Picture:
                 "last_good": self.settings_last_good,
                 "values": json.loads(to_json(self.settings)),
             },
+            **{name: part() for name, part in self.parts.items()},
         }
         return f"{json.dumps(short)[:-1]}, {self._long[1:]}" if self._long and not brief else json.dumps(short)
 

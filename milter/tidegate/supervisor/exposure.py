@@ -1,0 +1,95 @@
+"""Which rules are exposed: the supervisor's part of the exposure ledger. It keeps the episodes, workers the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from tidegate import records
+from tidegate.engine.exposure import MAX_WATCHED
+from tidegate.ledger import Episode, Why, advance, make_key, read_episodes, write_episodes
+from tidegate.loader.report import Report
+from tidegate.model import EntryKind, EntryState
+from tidegate.observe.counters import Counters, RuleColumns
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Exposures:
+    """The episodes of one daemon. `look` after each load."""
+
+    state: str
+    retention: float  # seconds
+    episodes: tuple[Episode, ...] = ()
+    unwatched: int = 0  # rules that are skipped and of which no messages are listed
+    _known: bool = False
+    _written: tuple[Episode, ...] | None = field(default=None)
+
+    def look(self, report: Report, now: float) -> str:
+        """What is exposed by this load. "" or what is wrong with the ledger."""
+        trouble = "" if self._known else self._recall()
+        exposed = _exposed(report)
+        self.unwatched = max(0, len(exposed) - MAX_WATCHED)
+        states = {one.key.id: one.state.value for one in report.entries if one.key.kind is EntryKind.RULE}
+        before = {one.rule for one in self.episodes if one.open}
+        self.episodes = advance(self.episodes, exposed, states, now, now - self.retention)
+        for one in self.episodes:
+            if one.open and one.rule not in before:
+                _log.warning("exposed", rule=one.rule, state=one.state, reason=one.reason)
+            elif not one.open and one.rule in before and one.until == now:
+                _log.info("exposure ended", rule=one.rule, ended=one.ended, seconds=round(now - one.since))
+        return self._record() or trouble
+
+    def _recall(self) -> str:
+        self._known = True
+        try:
+            self.episodes = self._written = read_episodes(self.state)
+        except records.DamagedError:
+            return "the record of its episodes was damaged; they begin anew"
+        except OSError as error:
+            return f"the record of its episodes can't be read: {error.strerror}"
+        return ""
+
+    def _record(self) -> str:
+        if self.episodes == (self._written or ()):
+            return ""
+        try:
+            make_key(self.state)
+            write_episodes(self.state, self.episodes)
+        except OSError as error:
+            return f"the exposure ledger can't be written: {error.strerror}"
+        self._written = self.episodes
+        return ""
+
+    def document(self, counters: Counters, columns: RuleColumns) -> Mapping[str, Any]:
+        """For `tidegate status`: what is exposed now; `messages` since the daemon started."""
+        return {
+            "rules": [
+                {
+                    "rule": one.rule,
+                    "state": one.state,
+                    "reason": one.reason,
+                    "since": one.since,
+                    "messages": counters.exposed_total(column)
+                    if (column := columns.columns.get(one.rule)) is not None
+                    else 0,
+                }
+                for one in self.episodes
+                if one.open
+            ],
+            "unwatched": self.unwatched,
+        }
+
+
+def _exposed(report: Report) -> dict[str, Why]:
+    """The rules of this load that are skipped, in the order of their rank."""
+    skipped = {
+        one.key.id: one.reason
+        for one in report.entries
+        if one.key.kind is EntryKind.RULE and one.state is EntryState.SKIPPED
+    }
+    return {rule: Why("skipped", skipped[rule]) for rule in report.rules if rule in skipped}
