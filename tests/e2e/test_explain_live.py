@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from tests.builders.daemon import Daemon, until
 from tests.builders.milterclient import MilterClient
 from tidegate.cli import main
+from tidegate.live.restraints import NO_HOLDS, By, Hold, write_holds
+from tidegate.model import Easing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,28 @@ STATES: dict[str, tuple[dict[str, str], ...]] = {
     "an emptied file": ({"10": GOOD}, {"10": ""}),
     "no policy": ({},),
 }
+
+
+HELD: dict[str, dict[str, Easing]] = {
+    "one refuses nothing for good": {"pills": Easing.SOFT},
+    "one in shadow": {"suspended-account": Easing.SHADOW},
+    "one not asked": {"pills": Easing.SKIP, "evil": Easing.SKIP},
+    "one deferring": {"journal": Easing.DEFER},
+    "an exempt not asked": {"let-through": Easing.SKIP},
+    "all of them": {"": Easing.SOFT},
+}
+
+
+@pytest.mark.parametrize("easings", HELD.values(), ids=HELD)
+def test_the_prediction_knows_what_is_eased(easings: dict[str, Easing], tmp_path: Path) -> None:
+    """The same while something has been taken back from the rules."""
+    with Daemon(tmp_path) as daemon:
+        daemon.policy(GOOD)
+        daemon.state.mkdir()
+        write_holds(str(daemon.state), NO_HOLDS.plus(Hold(rule, easing, By.HAND) for rule, easing in easings.items()))
+        daemon.start()
+        found = {name: (predicted(daemon, mail), happened(daemon, mail)) for name, mail in MAILS.items()}
+    assert {name: pair[0] for name, pair in found.items()} == {name: pair[1] for name, pair in found.items()}
 
 
 @pytest.mark.parametrize("edits", STATES.values(), ids=STATES)

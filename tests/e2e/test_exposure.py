@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 from click.testing import CliRunner
 
 from tests.builders.daemon import Daemon, until
 from tests.builders.milterclient import MilterClient
 from tidegate.cli import main
+from tidegate.live.restraints import NO_HOLDS, By, Hold, write_holds
+from tidegate.model import Easing
 
 BROKEN = """version: 1
 rules:
@@ -81,6 +84,33 @@ def test_thirty_seven_messages(tmp_path: Path) -> None:
     assert {("m***@example.com", "accept")} == {(one["sender"], one["disposition"]) for one in ended["messages"]}
     assert open_["since"] == ended["since"] < ended["first"] <= ended["last"] < ended["until"]
     assert b"mallory@" not in (daemon.state / "exposure" / "rows").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rule", "easing", "state", "outcome"),
+    [
+        ("mallory", Easing.SOFT, "braked", "defer"),
+        ("mallory", Easing.SHADOW, "braked", "accept"),
+        ("mallory", Easing.SKIP, "braked", "accept"),
+        ("", Easing.SOFT, "braked", "defer"),
+    ],
+    ids=["soft", "shadow", "skip", "all rules"],
+)
+def test_a_rule_that_is_eased_is_exposed(rule: str, easing: Easing, state: str, outcome: str, tmp_path: Path) -> None:
+    """What it would have concerned is listed, with what became of it instead."""
+    with Daemon(tmp_path) as daemon:
+        daemon.state.mkdir()
+        write_holds(str(daemon.state), NO_HOLDS.plus([Hold(rule, easing, By.HAND, "too many")]))
+        daemon.policy(REPAIRED)
+        daemon.start()
+        send(daemon, "mallory@example.com", 3, "A")
+        send(daemon, "alice@example.com", 2, "X")
+        until(lambda: counted(daemon) == 3, "they are listed")
+        _, (found,) = ledger(daemon)
+    assert (rule, state, f"{easing.value}: too many") == (found["rule"], found["state"], found["reason"])
+    assert [("mallory", f"A00{n}", outcome, True) for n in range(3)] == [
+        (one["rule"], one["queue_id"], one["disposition"], one["certain"]) for one in found["messages"]
+    ]
 
 
 def test_a_message_does_not_wait_for_the_ledger(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.builders.policies import a_policy, a_rule, load_text
 from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tidegate.engine.exposure import Exposed, concerned, watched
-from tidegate.model import Rule, Transaction
+from tidegate.model import NO_RESTRAINT, Rule, Transaction
 
 ALICE = a_transaction("alice@example.com", "alice@example.com", ("bob@example.net",))
 MALLORY = a_transaction("mallory@example.org", "mallory@example.org", ("eve@evil.example",))
@@ -17,7 +17,7 @@ BROKEN = "{rejekt: 1}"
 def told(rules: tuple[Rule, ...], transaction: Transaction) -> str:
     """`certain`, `perhaps`, or nothing."""
     policies = FakePolicies(rules)
-    found = concerned(transaction, watched(policies), policies, NOW)
+    found = concerned(transaction, watched(policies), policies, NO_RESTRAINT, NOW)
     assert len(found) <= 1
     return {(): "", (Exposed("r", True),): "certain", (Exposed("r", False),): "perhaps"}[found]
 

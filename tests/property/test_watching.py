@@ -12,7 +12,7 @@ from tests.engine.test_candidates import SPECS, a_message, indexed
 from tests.property.test_order import SEEDS, a_policy
 from tidegate.engine.exposure import concerned, watched
 from tidegate.engine.judge import judge
-from tidegate.model import Actions, Disposition, Ending, EntryState, Mode
+from tidegate.model import NO_RESTRAINT, Actions, Disposition, Ending, EntryState, Mode
 
 
 @settings(max_examples=200, deadline=None)
@@ -42,5 +42,5 @@ def test_a_message_that_a_skipped_rule_would_have_met_is_told(seed: int) -> None
             continue
         alone = judge(message, indexed([replace(rule, do=hold, state=EntryState.ACTIVE)], SPECS), NOW)
         policies = indexed([replace(rule, do=Actions(), state=EntryState.SKIPPED)], SPECS)
-        told = concerned(message, watched(policies), policies, NOW)
+        told = concerned(message, watched(policies), policies, NO_RESTRAINT, NOW)
         assert [mark.rule for mark in alone.trail] == [one.rule for one in told]

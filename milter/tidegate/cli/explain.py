@@ -23,7 +23,7 @@ from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_the
 from tidegate.engine.explain import Explanation
 from tidegate.engine.judge import explain as explain_message
 from tidegate.engine.judge import judge_recipient
-from tidegate.model import Conventions, Disposition, PolicySet, Source, Transaction
+from tidegate.model import NO_RESTRAINT, Conventions, Disposition, PolicySet, Restraint, Source, Transaction
 from tidegate.policy.examples import DEFAULT_CLIENT, Case
 from tidegate.policy.suggest import did_you_mean
 
@@ -101,7 +101,7 @@ def explain(
     data = _content(message)
     case = Case(sender=None if sender is None else sender.strip("<>"), message="message", **given)
     transaction = trial.transaction_of(case, judge.conventions, lambda name: Source(name, data))
-    at_rcpt, whole = _judged(transaction, judge.policies, time.time())
+    at_rcpt, whole = _judged(transaction, judge.policies, judge.lent.restraint if judge.lent else NO_RESTRAINT)
     found = Explanation(whole.verdict, tuple(one for one in whole.rules if not only or one.rule.id in only))
     if as_json:
         generation = {"generation": judge.lent.number, "digest": judge.lent.digest} if judge.lent else {}
@@ -132,11 +132,22 @@ def _by_daemon(config: str, state: str) -> _Judge:
     return _Judge(lent.generation, lent.generation.conventions, remark, lent=lent)
 
 
-def _judged(transaction: Transaction, policies: PolicySet | None, now: float) -> tuple[AtRcpt, Explanation]:
+def _judged(transaction: Transaction, policies: PolicySet | None, restraint: Restraint) -> tuple[AtRcpt, Explanation]:
+    """The verdicts on single recipients, and on the whole. Recipients that are refused at RCPT count only for the rules
+    that refuse them."""
     if policies is None:
         return (), Explanation(without_policy(transaction.reference), ())
-    at_rcpt = _at_rcpt(transaction, policies, now)
-    return at_rcpt, _explain(transaction, policies, now, at_rcpt)
+    now = time.time()
+    at_rcpt = _at_rcpt(transaction, policies, now, restraint)
+    gone = {address for address, verdict in at_rcpt if verdict.disposition >= Disposition.DEFER}
+    whole = explain_message(transaction, policies, now, restraint)
+    stay = tuple(one for one in transaction.envelope.recipients if one.address not in gone)
+    if not gone or not stay:
+        return at_rcpt, whole
+    fewer = replace(transaction, envelope=replace(transaction.envelope, recipients=stay))
+    left = explain_message(fewer, policies, now, restraint)
+    pairs = zip(whole.rules, left.rules, strict=True)
+    return at_rcpt, Explanation(left.verdict, tuple(old if old.rule.per_recipient else new for old, new in pairs))
 
 
 def _content(message: IO[bytes]) -> bytes:
@@ -153,24 +164,11 @@ def _known_rules(only: tuple[str, ...], policies: PolicySet | None) -> None:
             raise UnableError(f"there is no rule {name}{did_you_mean(name, known)}")
 
 
-def _at_rcpt(transaction: Transaction, policies: PolicySet, now: float) -> AtRcpt:
+def _at_rcpt(transaction: Transaction, policies: PolicySet, now: float, restraint: Restraint) -> AtRcpt:
     """The verdicts on single recipients, where there are any."""
     early = Transaction(transaction.connection, transaction.envelope, None, reference=transaction.reference)
-    pairs = [(one.address, judge_recipient(early, one, policies, now)) for one in transaction.envelope.recipients]
+    pairs = [
+        (one.address, judge_recipient(early, one, policies, now, restraint=restraint))
+        for one in transaction.envelope.recipients
+    ]
     return tuple((address, verdict) for address, verdict in pairs if verdict is not None)
-
-
-def _refused(at_rcpt: AtRcpt) -> set[str]:
-    return {address for address, verdict in at_rcpt if verdict.disposition >= Disposition.DEFER}
-
-
-def _explain(transaction: Transaction, policies: PolicySet, now: float, at_rcpt: AtRcpt) -> Explanation:
-    """Recipients that are refused at RCPT count only for the rules that refuse them."""
-    gone = _refused(at_rcpt)
-    whole = explain_message(transaction, policies, now)
-    stay = tuple(one for one in transaction.envelope.recipients if one.address not in gone)
-    if not gone or not stay:
-        return whole
-    left = explain_message(replace(transaction, envelope=replace(transaction.envelope, recipients=stay)), policies, now)
-    pairs = zip(whole.rules, left.rules, strict=True)
-    return Explanation(left.verdict, tuple(old if old.rule.per_recipient else new for old, new in pairs))

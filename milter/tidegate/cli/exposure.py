@@ -14,7 +14,7 @@ from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import find_site
 from tidegate.cli.status import age
-from tidegate.ledger import Exposure, exposures, read_episodes, read_rows
+from tidegate.ledger import Exposure, Row, exposures, read_episodes, read_rows
 
 _MOMENT = "%Y-%m-%d %H:%M:%S"
 
@@ -65,7 +65,7 @@ def text(found: Sequence[Exposure], limit: int, now: float) -> Iterator[str]:
         episode = one.episode
         if number:
             yield ""
-        since = f"{episode.rule}: {episode.state} since {_moment(episode.since)}"
+        since = f"{episode.rule or 'all rules'}: {episode.state} since {_moment(episode.since)}"
         if episode.open:
             yield f"EXPOSED  {since}, for {age(now - episode.since)}"
         else:
@@ -74,9 +74,7 @@ def text(found: Sequence[Exposure], limit: int, now: float) -> Iterator[str]:
             yield f"         {episode.reason}"
         yield f"         {_counted(one)}"
         for row in one.rows[len(one.rows) - min(limit, len(one.rows)) :]:
-            who = f"{row.sender}{f' (login {row.login})' if row.login and row.login != row.sender else ''}"
-            doubt = "" if row.certain else "  perhaps"
-            yield f"         {_moment(row.time)}  {row.queue_id:<14}  {row.outcome:<7}  {who}{doubt}"
+            yield f"         {_message(row, named=not episode.rule)}"
         hidden = one.count - min(limit, len(one.rows))
         if hidden:
             yield f"         … and {hidden} more"
@@ -87,6 +85,13 @@ def _counted(one: Exposure) -> str:
         return "no message"
     perhaps = f", {one.uncertain} of them perhaps (the rule can't be read)" if one.uncertain else ""
     return f"{one.count} messages, from {_moment(one.first)} to {_moment(one.last)}{perhaps}"
+
+
+def _message(row: Row, *, named: bool) -> str:
+    login = f" (login {row.login})" if row.login and row.login != row.sender else ""
+    parts = [_moment(row.time), f"{row.queue_id:<14}", f"{row.outcome:<7}", f"{row.sender}{login}"]
+    parts += ["" if row.certain else "perhaps", row.rule if named else ""]
+    return "  ".join(part for part in parts if part)
 
 
 def _moment(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """What the running daemon judges by, borrowed over its control socket: the image that its workers map.
 
 Promises: the same bytes and the same engine as the daemon's, so the same answer, whatever became of the files since:
-an entry that is STALE is judged as it serves, one that is SKIPPED is not. Refuses: changing anything.
+an entry that is STALE is judged as it serves, one that is SKIPPED is not, and one that is eased as far as it is left.
+Refuses: changing anything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from tidegate import image
 from tidegate.cli.output import UnableError
 from tidegate.cli.reach import find_daemon
 from tidegate.engine.reply import temporary
-from tidegate.model import Disposition, Verdict
+from tidegate.live import decode_restraint
+from tidegate.model import Disposition, Restraint, Verdict
 
 NO_POLICY = "no policy was ever loaded"
 
@@ -26,6 +28,7 @@ class Lent:
     generation: image.Generation | None
     number: int
     digest: str
+    restraint: Restraint
     stage: str
     current: bool  # do all workers have this generation?
 
@@ -40,6 +43,7 @@ def borrow(config: str, state: str) -> Lent:
             generation,
             int(answer["number"]),
             str(answer["digest"]),
+            decode_restraint(str(answer["restraint"]).encode()),
             str(answer["stage"]),
             bool(answer["current"]),
         )

@@ -14,6 +14,7 @@ from tidegate.engine.match import answer, applies, outward
 from tidegate.engine.schedule import in_force, sampled
 from tidegate.model import (
     Cause,
+    Easing,
     EntryState,
     Evidence,
     Mark,
@@ -77,7 +78,11 @@ def explain_rule(rule: Rule, facts: Facts, mark: Mark | None) -> RuleEvidence:
         ExceptionEvidence(clause.name, applies(clause, facts.now), evidence_of(clause.when, facts))
         for clause in rule.exceptions
     )
-    return RuleEvidence(rule, truth, evidence, exceptions, why, _why_not(rule, facts, evidence, exceptions, mark), mark)
+    if mark is not None and mark.eased is not None:
+        why_not = _EASED[mark.eased]
+    else:
+        why_not = _why_not(rule, facts, evidence, exceptions, mark)
+    return RuleEvidence(rule, truth, evidence, exceptions, why, why_not, mark)
 
 
 def _why_not(
@@ -110,6 +115,14 @@ def _why_not(
         alone = f"; alone it would {mark.would.name.lower()}" if mark.would is not None else ""
         return f"in shadow: evaluated, without effect{alone}"
     return f"in doubt: {mark.cause.text}" if mark.truth is Truth.UNKNOWN and mark.cause is not None else ""
+
+
+_EASED = {
+    Easing.SOFT: "eased: it refuses nothing for good, and defers instead",
+    Easing.SHADOW: "eased: evaluated, without effect",
+    Easing.SKIP: "eased: it is not asked, and does not count",
+    Easing.DEFER: "eased: it is not asked, and the mail that it may concern waits",
+}
 
 
 def _still(rule: Rule, now: float) -> str:

@@ -17,7 +17,7 @@ from tidegate.front.answer import CONTINUE, DISCARD, REJECT, TEMPFAIL, fault, gi
 from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
-from tidegate.model import Connection, Disposition, PolicySet, Recipient
+from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision
 
@@ -244,8 +244,8 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
-            if policies.watched:
-                desk.exposure.note(transaction, policies, verdict.disposition, now)
+            if policies.watched or restraint is not NO_RESTRAINT:
+                desk.exposure.note(transaction, policies, verdict.disposition, now, restraint)
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code

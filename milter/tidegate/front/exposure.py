@@ -16,7 +16,7 @@ import structlog
 
 from tidegate.engine.exposure import concerned, watched
 from tidegate.ledger import BusyError, Pen, Row
-from tidegate.model import Disposition, PolicySet, Rule, Transaction
+from tidegate.model import NO_RESTRAINT, Disposition, PolicySet, Restraint, Rule, Transaction
 from tidegate.observe.counters import Event
 from tidegate.observe.masking import harmless, masked
 
@@ -44,6 +44,7 @@ class _Seen:
     policies: PolicySet
     outcome: Disposition
     now: float  # POSIX seconds
+    restraint: Restraint
 
 
 class Exposure:
@@ -62,11 +63,18 @@ class Exposure:
         self._watched: tuple[PolicySet, tuple[Rule, ...]] | None = None
         self._error = ""
 
-    def note(self, transaction: Transaction, policies: PolicySet, outcome: Disposition, now: float) -> None:
-        """This message had its verdict under a policy that watches rules."""
+    def note(
+        self,
+        transaction: Transaction,
+        policies: PolicySet,
+        outcome: Disposition,
+        now: float,
+        restraint: Restraint = NO_RESTRAINT,
+    ) -> None:
+        """This message had its verdict while rules were not in force."""
         if self._pen is None:
             return
-        one = _Seen(transaction, policies, outcome, now)
+        one = _Seen(transaction, policies, outcome, now, restraint)
         if transaction.message is not None and transaction.message.size > _LARGE:
             self._ask(one)
         elif len(self._seen) < _WAITING:
@@ -112,7 +120,7 @@ class Exposure:
             with self._asking:
                 if self._watched is None or self._watched[0] is not one.policies:
                     self._watched = (one.policies, watched(one.policies))
-                for found in concerned(one.transaction, self._watched[1], one.policies, one.now):
+                for found in concerned(one.transaction, self._watched[1], one.policies, one.restraint, one.now):
                     self._tally.exposed(found.rule)
                     self._add(one, found.rule, found.certain)
         except Exception as error:  # noqa: BLE001 - a row that can't be made costs that row

@@ -28,7 +28,7 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """`until` 0: it goes on. `ended` says what became of the rule: a state, or gone."""
+    """`rule` "" is all rules; `until` 0: it goes on. `ended` says what became of the rule: a state, or gone."""
 
     rule: str
     state: str
@@ -40,6 +40,10 @@ class Episode:
     @property
     def open(self) -> bool:
         return not self.until
+
+    def covers(self, time: float) -> bool:
+        """Did it go on at that time?"""
+        return self.since <= time and (self.open or time <= self.until)
 
 
 def advance(
@@ -57,7 +61,7 @@ def advance(
             why = exposed[one.rule]
             kept.append(replace(one, state=why.state, reason=why.reason))
         else:
-            kept.append(replace(one, until=now, ended=states.get(one.rule, "gone")))
+            kept.append(replace(one, until=now, ended=states.get(one.rule, "gone") if one.rule else "released"))
     kept += [Episode(rule, why.state, why.reason, now) for rule, why in exposed.items() if rule not in going]
     return tuple(kept[-_MOST:])
 

@@ -47,6 +47,7 @@ class Exposure:
             "last": self.last or None,
             "messages": [
                 {
+                    "rule": row.rule,
                     "queue_id": row.queue_id,
                     "ref": row.reference,
                     "time": row.time,
@@ -63,7 +64,8 @@ class Exposure:
 def exposures(episodes: Sequence[Episode], rows: Iterable[Row]) -> list[Exposure]:
     """Each episode with its rows, the open ones first, then the newest.
 
-    A row belongs to the last episode of its rule that had begun by then: a worker may write a moment after the repair.
+    A row belongs to the last episode of its rule that had begun by then (a worker may write a moment after the repair),
+    or to one of all rules.
     Where there is none (the record was lost) the rows make an episode of their own.
     """
     found = [Exposure(one) for one in episodes]
@@ -71,13 +73,18 @@ def exposures(episodes: Sequence[Episode], rows: Iterable[Row]) -> list[Exposure
     for one in sorted(found, key=lambda one: one.episode.since):
         by_rule.setdefault(one.episode.rule, []).append(one)
     for row in rows:
-        known = by_rule.get(row.rule)
-        if known is None:
-            lost = Exposure(
-                Episode(row.rule, "unknown", "its episode is not on record", row.first, row.time, "unknown")
-            )
-            known = by_rule[row.rule] = [lost]
-            found.append(lost)
-        at = bisect_right(known, row.time, key=lambda one: one.episode.since)
-        known[max(0, at - 1)].add(row)
+        own, every = _latest(by_rule.get(row.rule, ()), row.time), _latest(by_rule.get("", ()), row.time)
+        home = own if own is not None and (every is None or own.episode.covers(row.time)) else every or own
+        if home is None:
+            episode = Episode(row.rule, "unknown", "its episode is not on record", row.first, row.time, "unknown")
+            home = Exposure(episode)
+            by_rule[row.rule] = [home]
+            found.append(home)
+        home.add(row)
     return sorted(found, key=lambda one: (not one.episode.open, -one.episode.since))
+
+
+def _latest(known: Sequence[Exposure], time: float) -> Exposure | None:
+    """The last that had begun by then, else the first."""
+    at = bisect_right(known, time, key=lambda one: one.episode.since)
+    return known[max(0, at - 1)] if known else None

@@ -11,6 +11,7 @@ from tidegate.live.accepted import NAME, Accepted, File, accept, has_end_mark, r
 from tidegate.live.force import Live
 from tidegate.live.restraints import By, Hold, Holds
 from tidegate.live.restraints import decode as decode_restraint
+from tidegate.live.restraints import encode as encode_restraint
 
 __all__ = [
     "NAME",
@@ -22,6 +23,7 @@ __all__ = [
     "Live",
     "accept",
     "decode_restraint",
+    "encode_restraint",
     "digest_of",
     "guard",
     "has_end_mark",

@@ -105,12 +105,12 @@ class Holds:
 
 
 NO_HOLDS = Holds()
-_TRIPPING = (By.BREAKER, By.EXPECT, By.AUTOMATIC)
+TRIPPING = (By.BREAKER, By.EXPECT, By.AUTOMATIC)
 
 
 def tripped(entries: tuple[Entry, ...], holds: Holds) -> tuple[Entry, ...]:
     """The entries of a generation as they are now: TRIPPED where something other than a person eased the rule."""
-    found = {one.rule: one for one in holds.of(*_TRIPPING) if one.rule}
+    found = {one.rule: one for one in holds.of(*TRIPPING) if one.rule}
     if not found:
         return entries
     return tuple(

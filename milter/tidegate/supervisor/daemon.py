@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from tidegate.channel import Channel, Packet
+from tidegate.control import Parcel
 from tidegate.loader.child import Request
 from tidegate.model import Conventions, Problem
 from tidegate.notify import notify, reloading, watchdog_interval
@@ -167,6 +168,7 @@ class Supervisor:
         self._handover.tick(now)
         self._conditions.tick(now)
         self._restrainer.tick(time.time(), self._conditions)
+        self._exposures.tick(self._picture.report, self._restrainer.holds, self._conditions)
         if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
             self._pulsed = now
             self._generations.pulse()
@@ -318,8 +320,6 @@ class Supervisor:
     def _loaded(self, outcome: Outcome) -> None:
         problems: tuple[Problem, ...] = self._generations.arrived(outcome)
         self._conditions.policy_problems(problems)
-        if outcome.report is not None and outcome.report.image:
-            self._conditions.judge("exposure-unwritable", self._exposures.look(outcome.report, time.time()))
         if self.stage is Stage.SERVING:
             self._remember()
             ready = () if self._loads.due else ("READY=1",)  # a HUP that came meanwhile is answered by the next load
@@ -331,7 +331,7 @@ class Supervisor:
             ("reload", self._reload),
             ("confirm", self._confirm),
             ("takeover", self._hand_over),
-            ("lend", lambda _request: lend(self._handover, self._picture, self.stage.value)),
+            ("lend", self._lend),
         ):
             self._answers.on(word, handler)
 
@@ -340,6 +340,9 @@ class Supervisor:
         loading |= {"count": self._loads.count, "failed": self._loads.failed}
         brief = bool(request.get("brief"))
         return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
+
+    def _lend(self, _request: Mapping[str, Any]) -> Parcel:
+        return lend(self._handover, self._picture, self._restrainer.restraint, self.stage.value)
 
     def _reload(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         self._loads.ask()

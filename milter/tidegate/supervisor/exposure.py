@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,38 +12,49 @@ import structlog
 from tidegate import records
 from tidegate.engine.exposure import MAX_WATCHED
 from tidegate.ledger import Episode, Why, advance, make_key, read_episodes, write_episodes
+from tidegate.live.restraints import NO_HOLDS, TRIPPING, Holds
 from tidegate.loader.report import Report
 from tidegate.model import EntryKind, EntryState
 from tidegate.observe.counters import Counters, RuleColumns
+from tidegate.supervisor.conditions import Conditions
 
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Exposures:
-    """The episodes of one daemon. `look` after each load."""
+    """The episodes of one daemon."""
 
     state: str
     retention: float  # seconds
     episodes: tuple[Episode, ...] = ()
     unwatched: int = 0  # rules that are skipped and of which no messages are listed
     _known: bool = False
+    _seen: tuple[Report | None, Holds] = (None, NO_HOLDS)
     _written: tuple[Episode, ...] | None = field(default=None)
 
-    def look(self, report: Report, now: float) -> str:
-        """What is exposed by this load. "" or what is wrong with the ledger."""
+    def look(self, report: Report, holds: Holds, now: float) -> str:
+        """What is exposed by this load and under these holds. "" or what is wrong with the ledger."""
         trouble = "" if self._known else self._recall()
-        exposed = _exposed(report)
-        self.unwatched = max(0, len(exposed) - MAX_WATCHED)
+        skipped = _skipped(report)
+        exposed = {**skipped, **_held(holds)}
+        self.unwatched = max(0, len(skipped) - MAX_WATCHED)
         states = {one.key.id: one.state.value for one in report.entries if one.key.kind is EntryKind.RULE}
         before = {one.rule for one in self.episodes if one.open}
         self.episodes = advance(self.episodes, exposed, states, now, now - self.retention)
         for one in self.episodes:
+            name = one.rule or "all rules"
             if one.open and one.rule not in before:
-                _log.warning("exposed", rule=one.rule, state=one.state, reason=one.reason)
+                _log.warning("exposed", rule=name, state=one.state, reason=one.reason)
             elif not one.open and one.rule in before and one.until == now:
-                _log.info("exposure ended", rule=one.rule, ended=one.ended, seconds=round(now - one.since))
+                _log.info("exposure ended", rule=name, ended=one.ended, seconds=round(now - one.since))
         return self._record() or trouble
+
+    def tick(self, report: Report, holds: Holds, conditions: Conditions) -> None:
+        """Look, where there is something new."""
+        if report.image and (report is not self._seen[0] or holds is not self._seen[1]):
+            self._seen = (report, holds)
+            conditions.judge("exposure-unwritable", self.look(report, holds, time.time()))
 
     def _recall(self) -> str:
         self._known = True
@@ -85,7 +97,7 @@ class Exposures:
         }
 
 
-def _exposed(report: Report) -> dict[str, Why]:
+def _skipped(report: Report) -> dict[str, Why]:
     """The rules of this load that are skipped, in the order of their rank."""
     skipped = {
         one.key.id: one.reason
@@ -93,3 +105,11 @@ def _exposed(report: Report) -> dict[str, Why]:
         if one.key.kind is EntryKind.RULE and one.state is EntryState.SKIPPED
     }
     return {rule: Why("skipped", skipped[rule]) for rule in report.rules if rule in skipped}
+
+
+def _held(holds: Holds) -> dict[str, Why]:
+    """The rules that are eased; "" is all of them."""
+    return {
+        one.rule: Why("tripped" if one.by in TRIPPING and one.rule else "braked", f"{one.easing.value}: {one.reason}")
+        for one in holds.all.values()
+    }

@@ -10,17 +10,20 @@ import json
 import os
 
 from tidegate.control import Parcel
+from tidegate.live import encode_restraint
+from tidegate.model import Restraint
 from tidegate.supervisor.crew import Handover
 from tidegate.supervisor.picture import Picture
 
 
-def lend(handover: Handover, picture: Picture, stage: str) -> Parcel:
-    """The generation in force: number 0, and no image, where there is none."""
+def lend(handover: Handover, picture: Picture, restraint: Restraint, stage: str) -> Parcel:
+    """The generation in force (number 0, and no image, where there is none), and what is taken from its rules."""
     offer = handover.offer
     document = {
         "stage": stage,
         "number": offer.number if offer else 0,
         "digest": offer.digest if offer else "",
+        "restraint": encode_restraint(restraint).decode(),
         "current": all(child.generation == picture.number for child in handover.crew.alive),
     }
     return Parcel(json.dumps(document), (os.dup(offer.image),) if offer else ())
