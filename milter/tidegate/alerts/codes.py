@@ -26,6 +26,10 @@ CODES: dict[str, tuple[str, str]] = {
         "see what it wrote to standard error; then send USR2, or restart",
     ),
     "no-policy": ("there is no policy: all mail is accepted", "put a *.yaml file into the policy directory"),
+    "nothing-readable": (
+        "no policy file can be read, and no record of accepted entries is there",
+        f"restore the policy directory; where it is meant to be empty, {CONFIRM}",
+    ),
     "no-generation": ("no policy could be loaded: all mail is deferred", "repair the policy directory"),
     "source-unreadable": ("a source can't be read; what it held before stays in force", "make it readable"),
     "source-empty": (
@@ -47,8 +51,6 @@ CODES: dict[str, tuple[str, str]] = {
     "entry-tripped": ("an entry has been eased", "see why it hit so much"),
     "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
-    "record-corrupt": ("the record of accepted entries is damaged; it was set aside", "none: a new one is written"),
-    "record-unwritable": ("the record of accepted entries can't be written", "free space in the state directory"),
     "restraints-damaged": (
         "the record of what is eased is damaged: nothing is eased any more",
         "see what should be: tidegate brake status, then tidegate brake on",
@@ -61,6 +63,39 @@ CODES: dict[str, tuple[str, str]] = {
         "the exposure ledger can't be kept: what a skipped rule lets pass is not listed",
         "free space in the state directory",
     ),
+    "record-corrupt": (
+        "a record in the state directory can't be used; it was set aside",
+        "none: a new one is written; restore NAME.damaged where it is another version's",
+    ),
+    "proven-unusable": (
+        "a proven generation can't be used on this machine; the next older one is taken",
+        "none: the policy in force is put on record after its soak",
+    ),
+    "proven-unwritable": (
+        "the proven generation can't be put on record",
+        "free space in the state directory, or make it writable",
+    ),
+    "proven-serves": (
+        "a proven generation serves in place of the policies on disk",
+        "repair what the other alerts name; see tidegate status and the log",
+    ),
+    "baseline-serves": (
+        "the policies can't be loaded and none is proven: the packaged baseline serves",
+        "repair what the other alerts name; see tidegate status and the log",
+    ),
+    "generation-quarantined": (
+        "the policies on disk are in quarantine: they did harm when they were in force",
+        "correct or revert them, or say that they are meant: tidegate confirm --quarantine",
+    ),
+    "quarantine-unwritable": (
+        "the quarantine can't be recorded: a restart would forget it",
+        "free space in the state directory, or make it writable",
+    ),
+    "no-way-back": (
+        "there is no proven generation to go back to",
+        "correct or revert the policies by hand",
+    ),
+    "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),

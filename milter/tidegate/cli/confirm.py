@@ -23,15 +23,18 @@ _LOOK = 0.1
 
 @click.command()
 @daemon_options
+@click.option("--quarantine", is_flag=True, help="Confirm instead that policies in quarantine are meant.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def confirm(config: str, state: str, as_json: bool) -> None:
+def confirm(config: str, state: str, quarantine: bool, as_json: bool) -> None:
     """Confirm that what is missing is meant to be gone.
 
     Entries that stay in force although their file is empty, cut or gone are given up. What can't be read stays.
 
+    Policies that did harm are in quarantine and are not taken again; with --quarantine they are.
+
     Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
     """
-    _load("confirm", config, state, as_json)
+    _load({"do": "confirm", "quarantine": quarantine}, config, state, as_json)
 
 
 @click.command()
@@ -42,13 +45,13 @@ def reload(config: str, state: str, as_json: bool) -> None:
 
     Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
     """
-    _load("reload", config, state, as_json)
+    _load({"do": "reload"}, config, state, as_json)
 
 
-def _load(what: str, config: str, state: str, as_json: bool) -> None:
+def _load(request: Mapping[str, Any], config: str, state: str, as_json: bool) -> None:
     daemon = find_daemon(config, state)
     before = daemon.status()
-    daemon.ask({"do": what})
+    daemon.ask(request)
     after = _wait(daemon, before)
     gone = sorted(_entries(before).keys() - _entries(after).keys())
     changed = sorted(key for key, entry in _entries(after).items() if _entries(before).get(key) != entry)

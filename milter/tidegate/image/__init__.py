@@ -18,7 +18,7 @@ from __future__ import annotations
 from tidegate.image.build import build
 from tidegate.image.earlier import Earlier, earlier
 from tidegate.image.generation import Generation
-from tidegate.image.layout import BadImage, Buffer, Summary, summary
+from tidegate.image.layout import BadImage, Buffer, Summary, digest_of, numbered, summary
 
 __all__ = [
     "BadImage",
@@ -27,6 +27,8 @@ __all__ = [
     "Generation",
     "Summary",
     "build",
+    "digest_of",
     "earlier",
+    "numbered",
     "summary",
 ]

@@ -105,6 +105,21 @@ def assemble(number: int, contents: Contents, policy: bytes, derived: bytes) -> 
     return b"".join((header, hashlib.sha256(header).digest(), table, policy, derived))
 
 
+def numbered(data: bytes, number: int) -> bytes:
+    """The same image as generation `number`: the policy and so the digest stay what they are. Raises BadImage."""
+    if read_head(memoryview(data)).number == number:
+        return data
+    fields = list(_HEADER.unpack(data[: _HEADER.size]))
+    fields[4] = number
+    header = _HEADER.pack(*fields)
+    return b"".join((header, hashlib.sha256(header).digest(), memoryview(data)[_START:]))
+
+
+def digest_of(data: bytes) -> str:
+    """The digest that the header names. Raises BadImage."""
+    return read_head(memoryview(data)).digest
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What the header says."""

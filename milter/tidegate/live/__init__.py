@@ -1,14 +1,25 @@
 """What is in force, and the record of what was accepted: the memory that outlives an edit, a process and a reboot.
 
-Promises: activation is one assignment (force.py); the record is whole or not there, and a damaged one is a problem,
-never a crash (accepted.py); what is eased, why and until when is a record as well (restraints.py); a source that is
+Promises: activation is one assignment (force.py); a record is whole or not there, and a damaged one is a problem,
+never a crash (accepted.py, proven.py, quarantine.py, restraints.py); a generation is proven by a soak (soak.py); what
+is eased, why and until when is a record as well (restraints.py); a source that is
 empty, cut, unreadable or gone takes nothing out of force (absence.py).
 Refuses: reading policy text; deciding what a broken entry becomes (policy/load.py does, from the texts kept here).
 """
 
 from tidegate.live.absence import digest_of, guard, mass_vanish, returned, vanished
-from tidegate.live.accepted import NAME, Accepted, File, accept, has_end_mark, read_accepted, write_accepted
+from tidegate.live.accepted import (
+    NAME,
+    Accepted,
+    File,
+    accept,
+    has_end_mark,
+    next_number,
+    read_accepted,
+    write_accepted,
+)
 from tidegate.live.force import Live
+from tidegate.live.quarantine import Barred, Quarantine, read_quarantine, write_quarantine
 from tidegate.live.restraints import By, Hold, Holds
 from tidegate.live.restraints import decode as decode_restraint
 from tidegate.live.restraints import encode as encode_restraint
@@ -17,10 +28,12 @@ __all__ = [
     "NAME",
     "Accepted",
     "By",
+    "Barred",
     "File",
     "Hold",
     "Holds",
     "Live",
+    "Quarantine",
     "accept",
     "decode_restraint",
     "encode_restraint",
@@ -28,8 +41,11 @@ __all__ = [
     "guard",
     "has_end_mark",
     "mass_vanish",
+    "next_number",
     "read_accepted",
+    "read_quarantine",
     "returned",
     "vanished",
     "write_accepted",
+    "write_quarantine",
 ]

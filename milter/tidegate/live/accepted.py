@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate import records
-from tidegate.alerts import problem
-from tidegate.model import EntryKey, EntryKind, Loaded, Place, Problem, Source
+from tidegate.live.recorded import ForeignError, recorded
+from tidegate.model import EntryKey, EntryKind, Loaded, Problem, Source
 
 _FORMAT = 1
 _PAST = 20  # states that are remembered, to know a revert by
@@ -39,40 +39,29 @@ class Accepted:
     past: tuple[
         tuple[str, float], ...
     ] = ()  # what stood in all files together: its digest, and since when; newest last
+    stale: Mapping[EntryKey, float] = field(default_factory=dict)  # POSIX seconds since when these are STALE
+    number: int = 0  # of the last generation that was made
+    digest: str = ""  # and its image's
 
 
 def read_accepted(state: str) -> tuple[Accepted, tuple[Problem, ...]]:
     """The record in this state directory; empty where there is none, empty with a problem where it is damaged."""
-    path = Path(state) / NAME
-    try:
-        return _decode(records.read(path)), ()
-    except FileNotFoundError:
-        return Accepted(), ()
-    except OSError as error:
-        return Accepted(), (_corrupt(path, error.strerror or "it can't be read"),)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        damaged = _corrupt(path, str(error)[:200])
-    try:
-        records.set_aside(path)
-    except OSError as error:
-        return Accepted(), (damaged, _corrupt(path, f"it can't be set aside: {error.strerror}"))
-    return Accepted(), (damaged,)
-
-
-def _corrupt(path: Path, why: str) -> Problem:
-    return problem("record-corrupt", f"the record of accepted entries is damaged: {why}", Place(str(path), 0, 0))
+    return recorded(Path(state) / NAME, "the record of accepted entries", _decode, Accepted())
 
 
 def _decode(body: bytes) -> Accepted:
     values = json.loads(body)
     if values["format"] != _FORMAT:
-        raise ValueError(f"unknown format {values['format']!r}")
+        raise ForeignError(values["format"])
     keys = [(EntryKey(EntryKind(kind), name), text, home) for kind, name, text, home in values["entries"]]
     return Accepted(
         texts={key: str(text) for key, text, _ in keys},
         homes={key: str(home) for key, _, home in keys},
         files={str(name): File(bool(end), int(count)) for name, (end, count) in values["files"].items()},
         past=tuple((str(digest), float(since)) for digest, since in values.get("past", ())),
+        stale={EntryKey(EntryKind(kind), str(name)): float(since) for kind, name, since in values.get("stale", ())},
+        number=int(values.get("number", 0)),
+        digest=str(values.get("digest", "")),
     )
 
 
@@ -86,17 +75,25 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
             ],
             "files": {name: [file.end_mark, file.entries] for name, file in accepted.files.items()},
             "past": accepted.past,
+            "stale": [[key.kind.value, key.id, since] for key, since in accepted.stale.items()],
+            "number": accepted.number,
+            "digest": accepted.digest,
         }
     ).encode("ascii", "backslashreplace")
     return records.write(Path(state) / NAME, body)
 
 
 def accept(
-    loaded: Loaded, sources: tuple[Source, ...], before: Accepted, digest: str = "", now: float = 0.0
+    loaded: Loaded,
+    sources: tuple[Source, ...],
+    before: Accepted,
+    digest: str = "",
+    now: float = 0.0,
+    generation: tuple[int, str] = (0, ""),
 ) -> Accepted:
     """The record after this load: the texts in force, and what each file now is (or was, where it can't be read).
 
-    `digest`: of the sources, where they are believed to be whole.
+    `digest`: of the sources, where they are believed to be whole. `generation`: its number and its image's digest.
     """
     past = before.past
     if digest and (not past or past[-1][0] != digest):
@@ -118,7 +115,18 @@ def accept(
         homes={key: homes.get(key) or before.homes.get(key, "") for key in loaded.texts},
         files=files,
         past=past,
+        stale={entry.key: entry.since for entry in loaded.entries if entry.since},
+        number=generation[0],
+        digest=generation[1],
     )
+
+
+def next_number(before: Accepted, digest: str, least: int) -> int:
+    """The number of a generation with this digest: the one it had, where it was the last one, or the next.
+
+    Numbers go on across restarts, so that a number in the log means one policy. `least`: where there is no record.
+    """
+    return before.number if digest == before.digest else max(before.number + 1, least)
 
 
 def has_end_mark(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from tidegate import image, live
 from tidegate.alerts import problem
+from tidegate.live import proven
 from tidegate.loader import proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
@@ -34,7 +35,7 @@ class Request:
     policies: str
     state: str
     conventions: Conventions
-    number: int  # of the generation, if it becomes one
+    number: int  # of the generation, if it becomes one, where no record knows a later one
     skip: frozenset[str] = frozenset()  # progress names that killed a child
     problems: tuple[Problem, ...] = ()  # one for each of those
     confirmed: bool = False  # a person said that what is missing is meant to be gone
@@ -61,11 +62,9 @@ def work(child: Confined, request: Request) -> None:
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
     accepted, problems = live.read_accepted(request.state)
-    # A directory, say, in the place of a file that held entries: the file is unreadable, not gone.
-    replaced = tuple(Source(name, error=why) for name, why in found.ignored if name in accepted.files)
-    sources, lost = live.guard((*found.sources, *replaced), found.error, accepted, request.confirmed)
+    sources, lost = _believed(request, found, accepted)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
-    unread = found.error or _all_unread(sources)
+    unread = found.error or _all_unread(sources) or _forgotten(request, sources, accepted)
     if unread and not accepted.texts:
         _nothing(child, request, unread, problems, began)
         return
@@ -87,23 +86,25 @@ def work(child: Confined, request: Request) -> None:
         policy = _load(child, request, kept, lists, accepted)
     child.progress("the image")
     data = image.build(policy.loaded, request.number, before)
-    proven = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
-    if proven.skip:
-        problems = (*problems, *proven.problems)
-        policy = _load(child, request, kept, lists, accepted, proven.skip)
+    proved = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
+    if proved.skip:
+        problems = (*problems, *proved.problems)
+        policy = _load(child, request, kept, lists, accepted, proved.skip)
         child.progress("the image")
         data = image.build(policy.loaded, request.number, before)
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
-    digest = _prove(data, child)
+    number = live.next_number(accepted, image.digest_of(data), request.number)
+    digest = _prove(image.numbered(data, number), child)
     child.progress("the record of accepted entries")
     problems = (
         *problems,
-        *_record(request.state, loaded, sources, accepted, stands),
+        *_record(request.state, loaded, sources, accepted, stands, (number, digest)),
         *_keep(request.state, policy, lists),
     )
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
         digest=digest,
+        number=number,
         image=True,
         entries=loaded.entries,
         problems=(*_placed(problems, loaded.entries), *_unsaid(loaded.problems, found, sources)),
@@ -113,6 +114,15 @@ def work(child: Confined, request: Request) -> None:
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _believed(
+    request: Request, found: directory.Directory, accepted: live.Accepted
+) -> tuple[tuple[Source, ...], tuple[Problem, ...]]:
+    """The sources as far as they may be believed, and what was lost."""
+    # A directory, say, in the place of a file that held entries: the file is unreadable, not gone.
+    replaced = tuple(Source(name, error=why) for name, why in found.ignored if name in accepted.files)
+    return live.guard((*found.sources, *replaced), found.error, accepted, request.confirmed)
 
 
 def _earlier(descriptor: int) -> image.Earlier:
@@ -150,7 +160,7 @@ def _unsaid(
 
 def _nothing(child: Confined, request: Request, why: str, problems: tuple[Problem, ...], began: float) -> None:
     """Nothing can be read and nothing is known from before: no generation, so mail is deferred."""
-    unread = problem("no-generation", f"{why}; nothing is known from before: all mail is deferred", Place(".", 0, 0))
+    unread = problem("nothing-readable", f"{why}; nothing is known from before", Place(".", 0, 0))
     found = directory.read_directory(request.policies)
     report = Report(
         sources_digest=directory.whole_digest(found, {}),
@@ -158,6 +168,12 @@ def _nothing(child: Confined, request: Request, why: str, problems: tuple[Proble
         milliseconds=(time.monotonic() - began) * 1000,
     )
     _write(child.result, encode(report))
+
+
+def _forgotten(request: Request, sources: tuple[Source, ...], accepted: live.Accepted) -> str:
+    """Why an empty directory is not believed: the record of what it held is lost, and something was proven once."""
+    lost = not sources and not accepted.number and not request.confirmed and bool(proven.known(request.state))
+    return "the policy directory is empty, and the record of what it held is lost" if lost else ""
 
 
 def _all_unread(sources: tuple[Source, ...]) -> str:
@@ -185,6 +201,7 @@ def _load(
         skip={**dict.fromkeys(request.skip, _KILLER), **failed},
         last_file=KeptLists(request.state),
         confirmed=request.confirmed,
+        stale=accepted.stale,
     )
 
 
@@ -211,10 +228,15 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _record(
-    state: str, loaded: Loaded, sources: tuple[Source, ...], before: live.Accepted, digest: str
+    state: str,
+    loaded: Loaded,
+    sources: tuple[Source, ...],
+    before: live.Accepted,
+    digest: str,
+    generation: tuple[int, str],
 ) -> tuple[Problem, ...]:
     try:
-        live.write_accepted(state, live.accept(loaded, sources, before, digest, time.time()))
+        live.write_accepted(state, live.accept(loaded, sources, before, digest, time.time(), generation))
     except OSError as error:
         text = f"the record of accepted entries can't be written: {error.strerror}"
         return (problem("record-unwritable", text, Place(state, 0, 0)),)

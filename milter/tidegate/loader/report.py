@@ -20,6 +20,7 @@ class Report:
 
     sources_digest: str = ""  # of policy and list files as read (loader/sources.py)
     digest: str = ""  # of the image
+    number: int = 0  # of the generation
     image: bool = False
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -35,6 +36,7 @@ def encode(report: Report) -> bytes:
         {
             "sources_digest": report.sources_digest,
             "digest": report.digest,
+            "number": report.number,
             "image": report.image,
             "entries": [entry_json(entry) for entry in report.entries],
             "problems": [problem_json(problem) for problem in report.problems],
@@ -53,6 +55,7 @@ def decode(data: bytes) -> Report:
         return Report(
             sources_digest=str(values["sources_digest"]),
             digest=str(values["digest"]),
+            number=int(values["number"]),
             image=bool(values["image"]),
             entries=tuple(_entry(one) for one in values["entries"]),
             problems=tuple(problem_from(one) for one in values["problems"]),
@@ -88,6 +91,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "place": _place(entry.place),
         "digest": entry.digest,
         "reason": entry.reason,
+        "since": entry.since,
     }
 
 
@@ -98,6 +102,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         _place_from(values["place"]),
         str(values["digest"]),
         str(values["reason"]),
+        float(values["since"]),
     )
 
 
@@ -135,6 +140,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         **_spot(entry.place),
         "digest": entry.digest,
         "reason": entry.reason,
+        "since": entry.since,
     }
 
 

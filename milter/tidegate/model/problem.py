@@ -54,10 +54,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry as the policy set has it: its state, and the reason where it isn't simply active."""
+    """One entry as the policy set has it: its state, and the reason where it isn't simply active.
+
+    `since`: POSIX seconds of the first load that found it broken while its last valid text serves; 0: it is not.
+    """
 
     key: EntryKey
     state: EntryState
     place: Place
     digest: str = ""
     reason: str = ""
+    since: float = 0.0

@@ -14,6 +14,16 @@ install, and nothing else of the daemon needs it.
 
 from __future__ import annotations
 
-from tidegate.patterns.engine import MAX_PATTERN, Database, PatternError, available, check, compiled, encode, remember
+from tidegate.patterns.engine import (
+    MAX_PATTERN,
+    Database,
+    PatternError,
+    available,
+    check,
+    compiled,
+    encode,
+    remember,
+    version,
+)
 
-__all__ = ["MAX_PATTERN", "Database", "PatternError", "available", "check", "compiled", "encode", "remember"]
+__all__ = ["MAX_PATTERN", "Database", "PatternError", "available", "check", "compiled", "encode", "remember", "version"]

@@ -73,6 +73,9 @@ class _Engine:
         self.free_memory = libc.free
         self.free_memory.argtypes, self.free_memory.restype = (c_void_p,), None
         self.platform = keeping.hs_valid_platform
+        named = keeping.hs_version
+        named.argtypes, named.restype = (), c_char_p
+        self.version: str = (named() or b"").decode("ascii", "replace")
         self.compile = yielding.hs_compile_multi
         self.compile.argtypes = (
             POINTER(c_char_p), POINTER(c_uint), POINTER(c_uint), c_uint, c_uint, c_void_p,
@@ -142,6 +145,12 @@ def available() -> str:
     """ "" where patterns can be used, otherwise why not, with the cure."""
     engine = _load()
     return engine if isinstance(engine, str) else ""
+
+
+def version() -> str:
+    """The engine's version; "" where there is none. Databases belong to the version that made them."""
+    engine = _load()
+    return "" if isinstance(engine, str) else engine.version
 
 
 def encode(text: str) -> bytes:

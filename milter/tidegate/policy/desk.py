@@ -58,6 +58,7 @@ class Desk:
     problems: list[Problem] = field(default_factory=list)
     entries: dict[EntryKey, Entry] = field(default_factory=dict)
     texts: dict[EntryKey, str] = field(default_factory=dict)
+    stale: Mapping[EntryKey, float] = field(default_factory=dict)  # POSIX seconds since when these are STALE
 
     def settle(self, key: EntryKey, texts: Sequence[EntryText], build: Build[Value]) -> Settled[Value]:
         """The entry `key`, which stands in `texts`: once, several times (a problem), or nowhere any more."""
@@ -113,10 +114,15 @@ class Desk:
             self.names.accepting = before
         return None if value is None or findings.broken else (value, text)
 
+    def since(self, settled: Settled[Value]) -> float:
+        """Since when (POSIX seconds) a STALE entry is. A clock that was set back makes nothing younger than now."""
+        return min(self.stale.get(settled.key, self.names.now), self.names.now)
+
     def record(self, settled: Settled[Value], state: EntryState, reason: str = "", *, keep: bool = True) -> None:
         """Into the books. `keep`: its text stays in force for the next load."""
         key = settled.key
-        self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason)
+        since = self.since(settled) if settled.state is EntryState.STALE else 0.0
+        self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason, since)
         if keep and settled.text:
             self.texts[key] = settled.text
         self.problems += settled.findings.problems[:MAX_PROBLEMS]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from tidegate.model import (
     Conventions,
@@ -39,6 +40,7 @@ from tidegate.policy.rules import RuleParts, build_rule
 
 Texts = dict[str, list[EntryText]]
 _KILLER = "reading it killed the loader"
+_NOTHING_STALE: Mapping[EntryKey, float] = MappingProxyType({})
 _NAMED = 5
 """Dependants that a message names."""
 
@@ -80,6 +82,7 @@ def load_policy(
     skip: Collection[str] = frozenset(),
     last_file: ReadFile = no_last_file,
     confirmed: bool = False,
+    stale: Mapping[EntryKey, float] = _NOTHING_STALE,
 ) -> LoadedPolicy:
     """Load policies, with their examples.
 
@@ -87,10 +90,10 @@ def load_policy(
     valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
     entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
     mapping says why, otherwise it killed the loader. `last_file` reads a list file as it last was good; `confirmed`: a
-    person said that what is missing is meant to be gone.
+    person said that what is missing is meant to be gone. `stale`: since when entries are STALE (POSIX seconds).
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
-    desk = Desk(Names(conventions, now), accepted or {}, progress, reasons)
+    desk = Desk(Names(conventions, now), accepted or {}, progress, reasons, stale=stale)
     files = ListFiles(read_file, last_file, confirmed)
     texts = _read(sources, desk)
     lists = ListBook(desk, texts[EntryKind.LIST], files)

@@ -196,5 +196,11 @@ KEYS: dict[str, KeyRow] = {
     "recipient_delimiter": KeyRow(
         _delimiter, "addresses are compared without the tag behind it, as Postfix's setting of that name", "none"
     ),
+    "soak": KeyRow(
+        _duration(0.0, 604800.0),
+        "how long a generation has to serve undisturbed until it is proven, up to a week",
+        "`10m`",
+    ),
+    "soak_messages": KeyRow(_whole(0, 999_999), "and how many messages it has to judge meanwhile", "`50`"),
     "poll": KeyRow(_duration(0.1, 3600.0), "how often the policy directory is looked at, 0.1 s to an hour", "`2s`"),
 }

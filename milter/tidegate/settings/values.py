@@ -63,6 +63,8 @@ class Settings:
     default_realm: str = ""
     recipient_delimiter: str = ""
     poll: float = 2.0
+    soak: float = 600.0
+    soak_messages: int = 50
 
 
 def to_json(settings: Settings) -> str:

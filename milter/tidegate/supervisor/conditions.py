@@ -40,6 +40,7 @@ class Conditions:
         self._clerk = clerk
         self._settings: tuple[Problem, ...] = ()
         self._policies: tuple[Problem, ...] = ()
+        self._records: tuple[Problem, ...] = ()
         self._own: dict[str, Problem] = {}
         self._reader: Confined | None = None
         self._looked = 0.0
@@ -57,6 +58,11 @@ class Conditions:
 
     def entries_changed(self) -> None:
         """Rules are eased that were not before, or the other way round."""
+        self._reconcile()
+
+    def records(self, problems: tuple[Problem, ...]) -> None:
+        """The records in the state directory had these problems when they were last read."""
+        self._records = problems
         self._reconcile()
 
     def raise_(self, code: str, text: str) -> None:
@@ -138,7 +144,7 @@ class Conditions:
 
     def _reconcile(self) -> None:
         picture = self._picture
-        picture.problems = (*self._settings, *self._own.values(), *self._policies)
+        picture.problems = (*self._settings, *self._records, *self._own.values(), *self._policies)
         change = alerts.reconcile(picture.book, picture.problems, picture.entries, time.time())
         picture.book = dict(change.book)
         picture.freeze()

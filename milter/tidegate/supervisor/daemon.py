@@ -34,9 +34,9 @@ from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
 from tidegate.supervisor.restrainer import Restrainer
+from tidegate.supervisor.rungs import Rungs
 from tidegate.supervisor.successor import Successor
 
-FIRST_LOAD = 6.0  # seconds that the first load may keep the socket unpublished (the promise is 10 s)
 TICK = 0.25
 WORKER_SILENCE = 5.0
 CLERK_SILENCE = 60.0  # it may block on a slow disk
@@ -89,6 +89,14 @@ class Supervisor:
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
+        self._rungs = Rungs(
+            self._picture,
+            self._generations,
+            self._conditions,
+            self._workers,
+            self._children.become_reader,
+            lambda: bool(self._restrainer.restraint),
+        )
         self._listen_to_questions()
         self._reception.open(self._conditions)
 
@@ -105,6 +113,7 @@ class Supervisor:
         settings = self._booted.settings
         _log.info("starting", listen=settings.listen.for_libmilter(), policies=settings.policies, pid=os.getpid())
         self._conditions.update(self._booted.problems)
+        self._rungs.ladder.start()
         self._loads.ask()
         self._clerk.add(1, CLERK_SILENCE)
         while not self._finished():
@@ -152,13 +161,14 @@ class Supervisor:
                 return
             if not pid:
                 return
-            if not any(kind.reaped(pid, status) for kind in (self._loads, self._workers, self._clerk)):
+            if not any(kind.reaped(pid, status) for kind in (self._loads, self._rungs, self._workers, self._clerk)):
                 self._conditions.reaped(pid, status)
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self, now: float) -> None:
         self._loads.tick(now)
+        self._rungs.tick(now, self.stage is Stage.SERVING)
         self._reception.tick(now, self._conditions, keep=self.stage is Stage.SERVING)
         if self._watchdog and now - self._barked >= self._watchdog:
             self._barked = now
@@ -182,7 +192,7 @@ class Supervisor:
             self._end = now + SLACK
 
     def _tick_starting(self, now: float) -> None:
-        if not self._workers.children and (self._loads.count or now - self._began > FIRST_LOAD):
+        if not self._workers.children and self._rungs.ready(now - self._began, self._loads):
             self._workers.add(self._booted.settings.workers, WORKER_SILENCE)
             self._workers.tick(now)
 
@@ -257,6 +267,7 @@ class Supervisor:
         self._workers.send("drain", idle=idle, busy=max(idle, busy))
         self._clerk.kill()
         self._loads.stop()
+        self._rungs.stop()
         self._end = time.monotonic() + max(idle, busy) + SLACK
 
     def _retire(self) -> None:
@@ -267,6 +278,7 @@ class Supervisor:
         self._clerk.stopped = True
         self._clerk.kill()
         self._loads.stop()
+        self._rungs.stop()
         self._booted.lock.release()
 
     def _leave(self) -> None:
@@ -315,10 +327,10 @@ class Supervisor:
         settings = self._booted.settings
         conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
         before = self._handover.offer.image if self._handover.offer else -1
-        return Request(settings.policies, settings.state, conventions, self._picture.number + 1, before=before)
+        return Request(settings.policies, settings.state, conventions, self._generations.highest + 1, before=before)
 
     def _loaded(self, outcome: Outcome) -> None:
-        problems: tuple[Problem, ...] = self._generations.arrived(outcome)
+        problems: tuple[Problem, ...] = self._rungs.loaded(outcome)
         self._conditions.policy_problems(problems)
         if self.stage is Stage.SERVING:
             self._remember()
@@ -348,8 +360,12 @@ class Supervisor:
         self._loads.ask()
         return DONE
 
-    def _confirm(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loads.ask(confirmed=True)
+    def _confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if request.get("quarantine"):
+            self._rungs.ladder.lift()
+            self._loads.ask()
+        else:
+            self._loads.ask(confirmed=True)
         return DONE
 
     def _hand_over(self, _request: Mapping[str, Any]) -> Mapping[str, Any] | None:

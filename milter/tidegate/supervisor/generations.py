@@ -12,6 +12,7 @@ import structlog
 
 import tidegate
 from tidegate.channel import memory, seal
+from tidegate.loader.report import Report
 from tidegate.model import EntryState, Problem
 from tidegate.observe.counters import Counters, RuleColumns
 from tidegate.observe.metrics import Gauges
@@ -35,29 +36,49 @@ class Generations:
     loads: int = 0
     loads_failed: int = 0
     attempted: float = 0.0
+    highest: int = 0  # number of a generation that there was
 
-    def arrived(self, outcome: Outcome) -> tuple[Problem, ...]:
-        """A load ended: offer its generation, log one line, tell the clerk. Returns the problems that stand now."""
+    def failed(self, outcome: Outcome) -> tuple[Problem, ...]:
+        """A load came to nothing: one line, and the clerk. Returns the problems that stand now."""
+        report = outcome.report
+        self.loads += 1
+        self.loads_failed += 1
+        self.attempted = time.time()
+        problems = (*outcome.problems, *(report.problems if report else self.picture.report.problems))
+        if report:
+            self.picture.desired = report.sources_digest
+        reasons = [problem.message for problem in (*outcome.problems, *(report.problems if report else ()))]
+        _log.error("load failed", generation=self.picture.number, reasons=reasons[:5], deaths=outcome.deaths)
+        self._tell_clerk(report.sources_digest if report else "", report.lists if report else ())
+        return problems
+
+    def refused(self, outcome: Outcome) -> tuple[Problem, ...]:
+        """A load came to a generation that must not go live: what is in force stays. Returns its problems."""
+        assert outcome.report is not None
         report = outcome.report
         self.loads += 1
         self.attempted = time.time()
-        if report is None or not report.image:
-            self.loads_failed += 1
-            problems = (*outcome.problems, *(report.problems if report else self.picture.report.problems))
-            if report:
-                self.picture.desired = report.sources_digest
-            reasons = [problem.message for problem in (*outcome.problems, *(report.problems if report else ()))]
-            _log.error("load failed", generation=self.picture.number, reasons=reasons[:5], deaths=outcome.deaths)
-            self._tell_clerk(report.sources_digest if report else "", report.lists if report else ())
-            return problems
+        self.highest = max(self.highest, report.number)
+        self.picture.desired = report.sources_digest
+        _log.error("generation refused", generation=report.number, digest=report.digest[:16])
+        self._tell_clerk(report.sources_digest, report.lists)
+        return report.problems
+
+    def arrived(self, outcome: Outcome) -> tuple[Problem, ...]:
+        """A load came to a generation: offer it where it is new, log one line, tell the clerk.
+
+        Returns the problems that stand now.
+        """
+        assert outcome.report is not None
+        report = outcome.report
+        self.loads += 1
+        self.attempted = time.time()
         fresh = not self.picture.number or report.digest != self.picture.report.digest
         self.picture.desired = report.sources_digest
         self.picture.loaded = time.time()
         self.picture.report = report
         if fresh:
-            self.picture.number += 1
-            self.picture.since = self.picture.loaded
-            self._offer(outcome)
+            self.take(report, outcome.image)
         _log.info(
             "policies loaded" if fresh else "policies unchanged",
             generation=self.picture.number,
@@ -71,22 +92,31 @@ class Generations:
         self._tell_clerk(report.sources_digest, report.lists)
         return report.problems
 
-    def _offer(self, outcome: Outcome) -> None:
-        assert outcome.report is not None
-        self.columns.allot(outcome.report.rules, self.counters)
-        seal(outcome.image)
+    def take(self, report: Report, image: int) -> None:
+        """From now on this is in force. `image` stays the caller's."""
+        picture = self.picture
+        # Two generations of one number would be one to the workers: the loader's number is not believed blindly.
+        number = report.number if report.number != picture.number else self.highest + 1
+        self.highest = max(self.highest, number)
+        picture.number, picture.report, picture.since = number, report, time.time()
+        self.columns.allot(report.rules, self.counters)
+        seal(image)
         before = self.handover.offer
         self.handover.propose(
             Offer(
-                self.picture.number,
-                outcome.report.digest,
-                os.dup(outcome.image),
+                number,
+                report.digest,
+                os.dup(image),
                 memory("tidegate-columns", json.dumps(self.columns.columns).encode()),
             )
         )
         if before:
             os.close(before.image)
             os.close(before.columns)
+
+    def announce(self) -> None:
+        """Tell the clerk what serves although no load has ended."""
+        self._tell_clerk(self.picture.desired, ())
 
     def watch(self) -> dict[str, Any]:
         """What a new clerk has to know: what was loaded, and for the metrics."""

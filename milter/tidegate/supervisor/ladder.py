@@ -1,0 +1,257 @@
+"""The ladder: which generation serves where the policies on disk can't, or must not.
+
+Rungs: the candidate (what is on disk; broken entries as they last were) → the newest proven generation that this
+machine can use → the packaged baseline, if every configured source was read → none, and all mail is deferred.
+
+Promises: a rung below the first raises an alert that names it, and the next load that comes to something climbs back to
+the first. A generation in quarantine never goes live. Nothing here blocks: images are read in a child.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import structlog
+
+import tidegate
+from tidegate import live
+from tidegate.alerts import problem
+from tidegate.channel import content
+from tidegate.live import proven
+from tidegate.loader.confine import Confined, Death
+from tidegate.loader.report import Report, decode, problem_from, problem_json
+from tidegate.model import Place, Problem, Severity
+from tidegate.supervisor.conditions import Conditions
+from tidegate.supervisor.errands import Errands
+from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.loads import Outcome
+
+_RECALL = "recall"
+
+_log = structlog.get_logger()
+
+
+class Rung(str, Enum):
+    """Where what is in force comes from."""
+
+    CANDIDATE = "candidate"
+    PROVEN = "proven"
+    BASELINE = "baseline"
+    NONE = "none"
+
+
+@dataclass(slots=True)
+class Ladder:
+    """One daemon's."""
+
+    state: str
+    generations: Generations
+    conditions: Conditions
+    errands: Errands
+    rung: Rung = Rung.NONE
+    why: str = ""  # what is in force is not what is on disk
+    known: tuple[proven.Proven, ...] = ()
+    quarantine_: live.Quarantine = field(default_factory=live.Quarantine)
+    _unsaved: bool = False
+    _hurried: bool = False  # what is proven was looked for during the first load
+    _skip: frozenset[str] = frozenset()  # files that killed a child
+    _passed: tuple[Problem, ...] = ()  # what was wrong with proven generations that were passed over
+
+    def start(self) -> None:
+        """Read what an earlier daemon left; `known` is what it proved."""
+        self.quarantine_, problems = live.read_quarantine(self.state)
+        self.known = proven.known(self.state)
+        self.generations.highest = max((one.number for one in self.known), default=0)
+        self.conditions.records(problems)
+
+    @property
+    def busy(self) -> bool:
+        """Is a rung being looked for?"""
+        return self.errands.busy(_RECALL)
+
+    # ── loads ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def loaded(self, outcome: Outcome) -> tuple[Problem, ...]:
+        """A load ended. Returns the problems of the policies that stand now."""
+        report = outcome.report
+        if self._unsaved:
+            self._save()
+        if report is None or not report.image:
+            problems = self.generations.failed(outcome)
+            self._without("the policies can't be loaded")
+            return problems
+        barred = self.quarantine_.find(report.digest, report.sources_digest, tidegate.__version__)
+        if barred:
+            problems = self.generations.refused(outcome)
+            self._tell(barred)
+            self._without("the policies on disk are in quarantine")
+            return problems
+        self.rung, self.why = Rung.CANDIDATE, ""
+        self.conditions.settle("generation-quarantined")
+        self.conditions.settle("no-way-back")
+        self._judge()
+        return self.generations.arrived(outcome)
+
+    def _without(self, why: str) -> None:
+        """The load brought nothing that can serve."""
+        if self.rung is Rung.CANDIDATE:
+            return  # the last generation stays
+        self.why = why
+        self._judge()
+        if self.rung is Rung.NONE:
+            self._recall()
+
+    def meanwhile(self) -> None:
+        """The first load takes long: what is proven serves until it is done."""
+        if self.rung is Rung.NONE and self.known and not self._hurried:
+            self._hurried = True
+            self._recall()
+
+    # ── the brake's way back ─────────────────────────────────────────────────────────────────────────────────
+
+    def quarantine(self, digest: str, why: str) -> None:
+        """This generation must not go live again until its content changes or a person says so."""
+        picture = self.generations.picture
+        mine = picture.report.digest == digest
+        barred = live.Barred(
+            digest,
+            picture.report.sources_digest if mine else "",
+            picture.number if mine else 0,
+            tidegate.__version__,
+            why,
+            time.time(),
+        )
+        self.quarantine_ = self.quarantine_.with_(barred)
+        self._save()
+        self._tell(barred)
+        _log.error("generation quarantined", generation=barred.number, digest=digest[:16], reason=why)
+
+    def lift(self) -> None:
+        """A person says that what is in quarantine is meant; the next load may take it."""
+        self.quarantine_ = live.Quarantine()
+        self._save()
+        self.conditions.settle("generation-quarantined")
+        _log.warning("quarantine lifted")
+
+    def roll_back(self, why: str) -> None:
+        """The newest proven generation but the one in force comes back; an alert tells where there is none."""
+        self._recall(why)
+
+    def _tell(self, barred: live.Barred) -> None:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.since))
+        name = f"generation {barred.number}" if barred.number else f"the generation {barred.digest[:16]}"
+        self.conditions.raise_("generation-quarantined", f"{name} is in quarantine since {since}: {barred.why}")
+
+    def _save(self) -> None:
+        try:
+            live.write_quarantine(self.state, self.quarantine_)
+        except OSError as error:
+            self._unsaved = True
+            text = f"the quarantine can't be recorded, and ends with this daemon: {error.strerror}"
+            self.conditions.raise_("quarantine-unwritable", text)
+        else:
+            self._unsaved = False
+            self.conditions.settle("quarantine-unwritable")
+
+    # ── what is proven ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _recall(self, back: str = "") -> None:
+        """Fetch the newest proven generation that may serve. `back`: why the one in force has to leave for it."""
+        if self.busy:
+            return
+        barred = self.quarantine_.digests | {self.generations.picture.report.digest}
+        state, skip = self.state, self._skip
+        try:
+            self.errands.start(
+                _RECALL,
+                lambda child: recall(child, state, barred, skip),
+                lambda child, death: self._recalled(child, death, back),
+            )
+        except OSError as error:
+            self._nothing(back, f"no process is to be had to read it: {error.strerror}")
+
+    def _recalled(self, child: Confined, death: Death | None, back: str) -> None:
+        if death is not None:
+            self._died(death, back)
+            return
+        head, report, problems = answer(child)
+        if head is None or report is None:
+            self._nothing(back, "none is on record that can serve here")
+        elif back or self.rung is Rung.NONE:  # else the candidate came meanwhile
+            self._take(head, report, child.extra, back)
+        self.conditions.records((*self._passed, *problems))
+        self._passed = ()
+
+    def _died(self, death: Death, back: str) -> None:
+        """A file killed the child that read it: the next one."""
+        name = death.culprit
+        _log.error("recall died", reason=death.text, file=name)
+        text = f"reading a proven generation failed: {death.text}"
+        self._passed = (*self._passed, problem("proven-unusable", text, Place(name, 0, 0), Severity.WARNING))
+        if name and name not in self._skip:
+            self._skip |= {name}
+            self._recall(back)
+        else:
+            self._nothing(back, text)
+
+    def _take(self, head: proven.Proven, report: Report, image: int, back: str) -> None:
+        self.rung = Rung.PROVEN
+        self.why = back or self.why
+        self.generations.take(replace(report, problems=(), number=head.number), image)
+        self.generations.announce()
+        self.conditions.settle("no-way-back")
+        self._judge()
+        _log.warning("proven generation serves", generation=head.number, digest=head.digest[:16], reason=self.why)
+
+    def _nothing(self, back: str, why: str) -> None:
+        if back:
+            self.conditions.raise_("no-way-back", f"there is no proven generation to go back to: {why}")
+        elif self.why:
+            self._judge()
+
+    def _judge(self) -> None:
+        """The alerts of the rung that serves."""
+        number = self.generations.picture.number
+        texts = {
+            Rung.PROVEN: ("proven-serves", f"{self.why}: proven generation {number} serves"),
+            Rung.NONE: ("no-generation", f"{self.why}, and nothing else can serve: all mail is deferred"),
+        }
+        for rung, (code, text) in texts.items():
+            self.conditions.judge(code, text if self.why and rung is self.rung and not self.busy else "")
+
+    def document(self) -> dict[str, Any]:
+        """For the status."""
+        return {
+            "rung": self.rung.value,
+            "why": self.why,
+            "proven": [one.document() for one in self.known],
+            "quarantine": [one.document() for one in self.quarantine_.barred],
+        }
+
+
+def recall(child: Confined, state: str, barred: frozenset[str], skip: frozenset[str]) -> None:
+    """In a child: leave the newest usable image in `extra`, and what is known of it in `result`."""
+    opened, problems = proven.newest(state, barred, skip, child.progress)
+    told = json.dumps([problem_json(one) for one in problems]).encode()
+    parts = (b"", b"", told) if opened is None else (json.dumps(opened.head.document()).encode(), opened.report, told)
+    _fill(child.result, b"\n".join(parts))
+    if opened is not None:
+        _fill(child.extra, opened.image)
+
+
+def answer(child: Confined) -> tuple[proven.Proven | None, Report | None, tuple[Problem, ...]]:
+    """What a child left that has ended well. Raises ValueError and its like where it is no answer."""
+    head, report, told = content(child.result).split(b"\n")
+    problems = tuple(problem_from(one) for one in json.loads(told))
+    if not head:
+        return None, None, problems
+    return proven.Proven(**json.loads(head)), decode(report), problems
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
