@@ -20,6 +20,7 @@ from tidegate.policy.codes import CODES, TRIAL_CODES
 from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
 from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS
+from tidegate.policy.restraints import EXPECT_KEYS as RULE_EXPECT_KEYS
 from tidegate.policy.scenarios import EXPECT_KEYS, SCENARIO_FILE_KEYS, SCENARIO_KEYS
 from tidegate.policy.schedule import ACTIVE_KEYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
@@ -79,6 +80,7 @@ def _forms() -> Iterator[Part]:
     yield _keys("Keys of `active`", ACTIVE_KEYS)
     yield _keys("Keys of `sample`", SAMPLE_KEYS)
     yield _keys("Keys of `scope`", SCOPE_KEYS)
+    yield _keys("Keys of `expect`, in a rule", RULE_EXPECT_KEYS)
     yield _keys("Keys of a list", LIST_KEYS)
     yield _keys("Keys of an item, where it is a map", ITEM_KEYS)
     yield _keys("Types of lists", {kind.value: said for kind, said in KINDS.items()})
@@ -86,7 +88,7 @@ def _forms() -> Iterator[Part]:
     yield _keys("Keys of a case, in examples and scenarios", CASE_KEYS)
     yield _keys("Keys of a scenario file", SCENARIO_FILE_KEYS)
     yield _keys("Keys of a scenario", SCENARIO_KEYS)
-    yield _keys("Keys of `expect`", EXPECT_KEYS)
+    yield _keys("Keys of `expect`, in a scenario", EXPECT_KEYS)
 
 
 def settings_page() -> str:

@@ -16,7 +16,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -24,6 +24,7 @@ import structlog
 
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import tend
+from tidegate.live import brakefile
 from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer
@@ -79,6 +80,7 @@ class Clerk:
     told: str | None = None
     tended: float = -_TEND
     untended: str = ""
+    braked: brakefile.Found | None = None
 
     def learn(self, known: Mapping[str, Any]) -> None:
         """What was loaded: its digest, its list files, the gauges with the counter columns."""
@@ -105,6 +107,7 @@ class Clerk:
         digest = self.digester.digest(self.settings.policies, self.lists)
         if self.watch.look(digest, now):
             self.channel.send("candidate", digest=digest)
+        self._look_at_the_brake()
         if self.settings.metrics_port and self.metrics is None:
             self._open_metrics()
         self._tend(now)
@@ -123,6 +126,12 @@ class Clerk:
         if why and why != self.untended:
             _log.error("exposure ledger not tended", error=why)
         self.untended = why
+
+    def _look_at_the_brake(self) -> None:
+        """Tell the brake file where it is not what it was; one that is too long is told as an error."""
+        found = brakefile.find(self.settings.state)
+        if found != self.braked and self.channel.send("brake", **asdict(found)):
+            self.braked = found
 
     def _open_metrics(self) -> None:
         error = ""

@@ -51,6 +51,14 @@ CODES: dict[str, tuple[str, str]] = {
     "entry-tripped": ("an entry has been eased", "see why it hit so much"),
     "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
+    "brake-on": (
+        "rules are taken back by hand",
+        "when the reason is gone: tidegate brake off, or take the line out of the brake file",
+    ),
+    "brake-file": (
+        "the brake file has lines that can't be used",
+        "write WHAT UNTIL REASON, as in: all 2026-12-01T10:00Z too many refusals",
+    ),
     "restraints-damaged": (
         "the record of what is eased is damaged: nothing is eased any more",
         "see what should be: tidegate brake status, then tidegate brake on",

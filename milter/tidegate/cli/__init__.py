@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
+    "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),
     "completion": ("tidegate.cli.completion", "completion", "The completion script of a shell."),
 }
 

@@ -19,6 +19,7 @@ from tidegate.live import proven
 from tidegate.loader import proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
+from tidegate.loader.hints import hints_of
 from tidegate.loader.kept import KeptLists
 from tidegate.loader.report import Report, encode
 from tidegate.model import Conventions, Entry, EntryState, Loaded, Place, Problem, Severity, Source
@@ -112,6 +113,7 @@ def work(child: Confined, request: Request) -> None:
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
         milliseconds=(time.monotonic() - began) * 1000,
+        hints=hints_of(loaded, accepted.texts),
     )
     _write(child.result, encode(report))
 

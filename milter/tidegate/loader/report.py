@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate.loader.hints import Hints, hints_from
 from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Problem, Severity
 
 
@@ -28,6 +29,7 @@ class Report:
     lists: tuple[str, ...] = ()  # list files that were read
     counts: Mapping[str, int] = field(default_factory=dict)
     milliseconds: float = 0.0
+    hints: Hints = field(default_factory=Hints)  # for the brake
 
 
 def encode(report: Report) -> bytes:
@@ -44,6 +46,7 @@ def encode(report: Report) -> bytes:
             "lists": report.lists,
             "counts": dict(report.counts),
             "milliseconds": report.milliseconds,
+            "hints": report.hints.document(),
         }
     ).encode("ascii", "backslashreplace")
 
@@ -63,6 +66,7 @@ def decode(data: bytes) -> Report:
             lists=tuple(map(str, values["lists"])),
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),
+            hints=hints_from(values["hints"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a report: {error!r}") from error

@@ -33,12 +33,12 @@ RULE_KEYS: dict[str, KeyRow] = {
     "on_uninspected": KeyRow("what a doubt that a retry can't cure does: skip, hold, reject or defer"),
     "per_recipient": KeyRow("judged at RCPT, refuses or defers only that recipient"),
     "examples": KeyRow("cases that match and that don't; they run when the rule's text changes"),
-    "expect": KeyRow("how many messages it may hit (not yet)"),
+    "expect": KeyRow("how many senders it may hit: max_logins, per; beyond that it goes into shadow"),
     "max_stale": KeyRow("how long the last good version may serve, e.g. 7d (read, and without effect yet)", True),
-    "brake": KeyRow("whether the brake may ease it (not yet)"),
+    "brake": KeyRow("keep: the brake leaves it alone, but where it is named itself"),
 }
 
-LATER_KEYS = ("limits", "expect", "brake")
+LATER_KEYS = ("limits",)
 """Keys that later versions act on: a rule that uses one would do something else than what is written."""
 
 HEADER_KEYS = tuple(name for name, row in RULE_KEYS.items() if row.header)

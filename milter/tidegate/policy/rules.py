@@ -14,6 +14,7 @@ from tidegate.model import (
     Actions,
     Disposition,
     ExceptClause,
+    Expect,
     Mode,
     OnError,
     OnInvalid,
@@ -33,6 +34,7 @@ from tidegate.policy.findings import Findings
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
 from tidegate.policy.names import ID, Built, Names
 from tidegate.policy.nodes import Mapping, Node, Sequence
+from tidegate.policy.restraints import build_brake, build_expect
 from tidegate.policy.schedule import build_sample, build_schedule
 from tidegate.policy.scope import build_scope
 from tidegate.policy.suggest import shown
@@ -63,6 +65,8 @@ class RuleParts:
     schedule: Schedule | None = None
     sample: Sample | None = None
     exceptions: tuple[ExceptClause, ...] = ()
+    expect: Expect | None = None
+    kept: bool = False
     lists: frozenset[str] = frozenset()  # that it asks by name
     inbound: bool = False
     aligned: bool = False
@@ -92,6 +96,10 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     on_uninspected = _word(keys, "on_uninspected", OnUninspected, findings)
     if "examples" in keys:
         parts.examples = build_examples(keys["examples"], findings)
+    if "expect" in keys:
+        parts.expect = build_expect(keys["expect"], findings)
+    if "brake" in keys:
+        parts.kept = build_brake(keys["brake"], findings)
     _together(written, keys, on_error, on_uninspected, names, parts, findings)
     if findings.broken or parts.when is None or parts.do is None:
         return parts
@@ -116,6 +124,8 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
         place=written.place,
         digest=digest,
         stale_exempt=parts.stale_exempt,
+        kept=parts.kept,
+        expect=parts.expect,
     )
     return parts
 

@@ -18,6 +18,7 @@ from tidegate.policy.comparisons import DIRECTIONS, WRITTEN_OPERATORS, operators
 from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
 from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS
+from tidegate.policy.restraints import BRAKE_WORDS, EXPECT_KEYS, MAX_LOGINS
 from tidegate.policy.rules import MAX_PRIORITY
 from tidegate.policy.schedule import ACTIVE_KEYS, DAYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
@@ -114,6 +115,15 @@ def _rule() -> Schema:
         "on_error": _words(one.value for one in OnError),
         "on_uninspected": _words(one.value for one in OnUninspected),
         "per_recipient": _FLAG,
+        "expect": _object(
+            EXPECT_KEYS,
+            {
+                "max_logins": {"type": "integer", "minimum": 1, "maximum": MAX_LOGINS},
+                "per": {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"},
+            },
+            tuple(EXPECT_KEYS),
+        ),
+        "brake": _words(BRAKE_WORDS),
         "examples": _object(EXAMPLE_KEYS, dict.fromkeys(EXAMPLE_KEYS, _array(_CASE))),
     }
     return _object(manual, values, ("id", "when", "do"))

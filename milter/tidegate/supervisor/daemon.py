@@ -25,6 +25,7 @@ from tidegate.notify import notify, reloading, watchdog_interval
 from tidegate.settings import remember
 from tidegate.supervisor.answers import DONE, Answers, Reception
 from tidegate.supervisor.boot import Booted
+from tidegate.supervisor.brake import Brake
 from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
@@ -86,6 +87,7 @@ class Supervisor:
         self._exposures = Exposures(settings.state, settings.exposure)
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
+        self._brake = Brake(self._restrainer, self._picture, self._conditions)
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
@@ -179,6 +181,7 @@ class Supervisor:
         self._conditions.tick(now)
         self._restrainer.tick(time.time(), self._conditions)
         self._exposures.tick(self._picture.report, self._restrainer.holds, self._conditions)
+        self._brake.tick()
         if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
             self._pulsed = now
             self._generations.pulse()
@@ -318,6 +321,8 @@ class Supervisor:
         match packet.word:
             case "candidate" if self.stage in (Stage.STARTING, Stage.SERVING):
                 self._loads.ask(digest=str(packet.values.get("digest", "")))
+            case "brake":
+                self._brake.heard(packet)
             case "metrics":
                 self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))
 
@@ -342,6 +347,7 @@ class Supervisor:
             ("status", self._status),
             ("reload", self._reload),
             ("confirm", self._confirm),
+            ("brake", self._brake.answer),
             ("takeover", self._hand_over),
             ("lend", self._lend),
         ):
