@@ -15,7 +15,7 @@ EXPECT_KEYS: dict[str, str] = {
 }
 BRAKE_WORDS = ("keep",)
 STEP = 600.0  # seconds
-MAX_LOGINS = 5000  # more can't be told apart in the kilobyte that a rule has for counting (observe/crowds.py)
+MAX_LOGINS = 5000  # more can't be told apart in the kilobyte that a rule has for counting
 _LONGEST = 86400.0
 _PER = re.compile(r"([1-9][0-9]{0,4})([smhd])\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
