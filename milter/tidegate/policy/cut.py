@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.model import EntryKind
+from tidegate.policy.flow import FlowKey, flow_keys, is_flow, lines_quoted
 
 SECTIONS = {"rules": EntryKind.RULE, "lists": EntryKind.LIST, "conditions": EntryKind.CONDITION}
 
@@ -73,33 +74,65 @@ def pieces(lines: list[str]) -> Iterator[Piece]:
             yield Piece(kind, start, tuple(lines[start:last]), key)
 
 
-def key_blocks(piece: Piece) -> list[tuple[str, str, int]]:
-    """(key, its lines as text, line from 0) for each key of a rule's own level, where it is written in block style."""
+@dataclass(frozen=True, slots=True)
+class KeyText:
+    """One key of a rule as text that can be read alone; `line` counts from 0. Not `certain`: it may be another's."""
+
+    key: str
+    text: str
+    line: int
+    certain: bool = True
+
+
+def key_texts(piece: Piece) -> list[KeyText]:
+    """The keys of a rule's own level, as far as a look at its lines tells."""
+    if is_flow(piece.text):
+        return [_flow_key(piece, one) for one in flow_keys(piece.text)]
     first = _ITEM.match(piece.lines[0])
     if first is None:
         return []
     body = [piece.lines[0][: first.end()].replace("-", " ") + piece.lines[0][first.end() :], *piece.lines[1:]]
     indent: int | None = None
-    blocks: list[tuple[str, str, int]] = []
+    blocks: list[KeyText] = []
     for number, line in enumerate(body):
         found = _KEY.match(f" {line}")
         if found is not None and (indent is None or len(found[1]) == indent):
             indent = len(found[1])
-            blocks.append((found[2].strip().strip("\"'"), line, piece.line + number))
+            blocks.append(KeyText(found[2].strip().strip("\"'"), line, piece.line + number))
         elif blocks:
-            key, text, at = blocks[-1]
-            blocks[-1] = (key, f"{text}\n{line}", at)
+            blocks[-1] = replace(blocks[-1], text=f"{blocks[-1].text}\n{line}")
     return blocks
+
+
+def _flow_key(piece: Piece, key: FlowKey) -> KeyText:
+    """As a map of its own, at the column where it stands; the bracket comes behind a comment of the last line."""
+    text = piece.text
+    column = key.first - text.rfind("\n", 0, key.first) - 1
+    line = piece.line + text.count("\n", 0, key.first)
+    return KeyText(key.name, " " * (column - 1) + "{" + key.text + "\n}", line, key.certain)
 
 
 def readable_id(piece: Piece) -> str:
     """The entry's id as far as a look at its lines tells; "" where it does not."""
     if piece.kind is not EntryKind.RULE:
         return piece.name if _ID.match(piece.name) else ""
-    for key, text, _ in key_blocks(piece):
-        if key == "id":
-            found = _ID.match(text.partition(":")[2].split("\n")[0].strip())
+    for one in key_texts(piece):
+        if one.key == "id" and one.certain:
+            found = _ID.match(one.text.partition(":")[2].split("\n")[0].strip())
             return found[1] if found else ""
-    flow = re.match(r" *-[ \t]+\{[ \t]*id:[ \t]*", piece.lines[0])
-    found = _ID.match(piece.lines[0][flow.end() :]) if flow else None
-    return found[1] if found else ""
+    return ""
+
+
+def whole(cut: list[Piece], at: int, most: int) -> int:
+    """How many pieces, from number `at` on, are one: a quoted text of the first may reach into its followers."""
+    piece = cut[at]
+    behind = [piece]
+    for one in cut[at + 1 : at + most]:
+        if one.kind is not piece.kind or one.line != behind[-1].line + len(behind[-1].lines):
+            break
+        behind.append(one)
+    needed = lines_quoted("\n".join(one.text for one in behind), len(piece.lines))
+    count = 1
+    while needed > sum(len(one.lines) for one in behind[:count]):
+        count += 1
+    return count

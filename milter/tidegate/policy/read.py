@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from tidegate.model import EntryKey, EntryKind, Place, Problem, Source
 from tidegate.policy.codes import problem
-from tidegate.policy.cut import SECTIONS, Piece, key_blocks, pieces, readable_id
+from tidegate.policy.cut import SECTIONS, Piece, key_texts, pieces, readable_id, whole
 from tidegate.policy.keys import HEADER_KEYS
 from tidegate.policy.names import ID
 from tidegate.policy.nodes import Mapping, Mark, Node, Origin, Scalar, Sequence, Tag, compose_text, get
@@ -278,19 +278,27 @@ def _joined(name: str, cut: list[Piece]) -> Iterator[Piece]:
     """Pieces as they are whole: with their followers where only together they are valid (a long quoted text)."""
     at = 0
     while at < len(cut):
-        piece, used = cut[at], 1
-        if not _sound(name, piece):
-            for count in range(2, min(_MERGED, len(cut) - at) + 1):
-                more = cut[at : at + count]
-                if more[-1].kind is not piece.kind or more[-1].line != more[-2].line + len(more[-2].lines):
-                    break
-                merged = replace(piece, lines=tuple(line for one in more for line in one.lines))
-                root, _, sound = compose_text(merged.text, name)
-                if sound and isinstance(root, Sequence | Mapping) and _count(root) == 1:
-                    piece, used = merged, count
-                    break
-        yield piece
+        used = 1
+        if not _sound(name, cut[at]):
+            used = _sound_together(name, cut, at) or whole(cut, at, _MERGED)
+        yield cut[at] if used == 1 else _merged(cut[at : at + used])
         at += used
+
+
+def _sound_together(name: str, cut: list[Piece], at: int) -> int:
+    """How many pieces are one valid entry; 0: no number is."""
+    for count in range(2, min(_MERGED, len(cut) - at) + 1):
+        more = cut[at : at + count]
+        if more[-1].kind is not more[0].kind or more[-1].line != more[-2].line + len(more[-2].lines):
+            break
+        root, _, sound = compose_text(_merged(more).text, name)
+        if sound and isinstance(root, Sequence | Mapping) and _count(root) == 1:
+            return count
+    return 0
+
+
+def _merged(more: list[Piece]) -> Piece:
+    return replace(more[0], lines=tuple(line for one in more for line in one.lines))
 
 
 def _count(root: Sequence | Mapping) -> int:
@@ -334,12 +342,12 @@ def _only(root: Node | None) -> Node | None:
 def _header(name: str, piece: Piece) -> Mapping | None:
     """The header keys of a broken rule, each read alone: they stay readable when the body is not."""
     pairs: list[tuple[Scalar, Node]] = []
-    blocks = key_blocks(piece)
-    keys = [key for key, _, _ in blocks]
+    written = key_texts(piece)
+    keys = [one.key for one in written]
     mixed = len(set(keys)) < len(keys)  # with the entry behind it, whose mode is none of its business
-    for key, text, line in blocks:
-        if key in _HEADER and not (mixed and key == "mode"):
-            root, found, sound = compose_text(text, name, line)
+    for one in written:
+        if one.key in _HEADER and not (one.key == "mode" and (mixed or not one.certain)):
+            root, found, sound = compose_text(one.text, name, one.line)
             if sound and not found and isinstance(root, Mapping):
                 pairs += root.pairs
     if not pairs:
