@@ -8,9 +8,9 @@ Refuses: a clock, and logging. The cell and the clock are the caller's (the fron
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, MutableSequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tidegate.conditions.evaluate import hit
 from tidegate.conditions.facts import Facts
@@ -43,23 +43,31 @@ _LATE = Cause(Doubt.PASSING, "the deadline passed before the rule was reached")
 _SHADOW, _SHADOW_STATE = Mode.SHADOW, EntryState.SHADOW  # as easing.shadowed, without a call for each rule
 
 
+class Cells(Protocol):
+    """Numbers that can be set: a list, or memory that is shared."""
+
+    def __setitem__(self, place: int, value: int, /) -> None: ...
+
+
 class Watch(Protocol):
     """Who looks on: `cells[place]` says what is evaluated now, `late()` whether the time is up.
 
     `walks`: ask every rule, because the look-up itself is not to be trusted.
     """
 
-    cells: MutableSequence[int]
-    place: int
-    walks: bool
-
+    @property
+    def cells(self) -> Cells: ...
+    @property
+    def place(self) -> int: ...
+    @property
+    def walks(self) -> bool: ...
     def late(self) -> bool: ...
 
 
 class Unwatched:
     """Nobody looks on, and there is time: trials, tests, the commands."""
 
-    cells: MutableSequence[int] = [0]  # noqa: RUF012 - one cell that nobody reads
+    cells: ClassVar[Cells] = [0]  # one that nobody reads
     place = 0
     walks = False
 
