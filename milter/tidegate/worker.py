@@ -34,9 +34,10 @@ import structlog
 from tidegate import front, image
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import Pen
-from tidegate.live import Live, decode_restraint
+from tidegate.live import Live, Watchlist, decode_restraint, watchlist_from
 from tidegate.model import NO_RESTRAINT, Restraint
 from tidegate.observe.counters import Tally
+from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
 from tidegate.settings import Settings
 
@@ -73,7 +74,9 @@ class Assignment:
     tally: Tally
     writer: Writer
     offer: Offer | None
+    page: Page
     restraint: Restraint = NO_RESTRAINT
+    watchlist: Watchlist | None = None
 
 
 def run_worker(assignment: Assignment) -> None:
@@ -142,9 +145,16 @@ class Worker:
             generation = self._map(offer.image, offer.columns)
             self.live.current = generation
             number = offer.number
-        assignment = self.assignment
+        self.live.watchlist = self.assignment.watchlist
+        assignment, pen = self.assignment, Pen(settings.state)
         self.desk = front.Desk(
-            self.live, assignment.tally, settings.deadline, settings.mask, assignment.writer, Pen(settings.state)
+            self.live,
+            assignment.tally,
+            settings.deadline,
+            settings.mask,
+            assignment.writer,
+            pen,
+            assignment.page,
         )
         front.install(self.desk)
         self.assignment.channel.send("ready", number=number)
@@ -207,6 +217,8 @@ class Worker:
             case "restraint":
                 self.live.restraint = decode_restraint(content(packet.descriptors[0]))
                 os.close(packet.descriptors[0])
+            case "watchlist":
+                self.live.watchlist = watchlist_from(packet.values)
             case "reopen":
                 self.assignment.writer.reopen()
             case "drain":

@@ -105,6 +105,9 @@ class MemoryTally:
     def exposed(self, rule: str) -> None:
         self.counts[f"exposed {rule}"] += 1
 
+    def column(self, rule: str) -> int | None:
+        return len(rule)
+
 
 class Front:
     """One worker and one connection, driven by hand."""

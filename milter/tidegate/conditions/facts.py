@@ -145,9 +145,10 @@ class Facts:
         message = self.transaction.message
         if message is None:
             return Cause(Doubt.PASSING, "the headers have not come yet")
-        if not message.complete:
+        doubt = self.doubt(f"header.{name}") if self._doubts else None
+        if doubt is None and not message.complete:
             return Cause(Doubt.LASTING, "more headers than are kept")
-        return self.doubt(f"header.{name}") if self._doubts else None
+        return doubt
 
     def mailboxes(self, header: str) -> tuple[tuple[str, ...], Cause | None]:
         """All mailboxes of all headers of that name, folded, and why there may be others."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import milter
-from tidegate.engine.judge import judge, judge_recipient
 from tidegate.front.answer import CONTINUE, DISCARD, REJECT, TEMPFAIL, fault, give, reconnect, refuse_recipient
 from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
+from tidegate.front.judging import BarredError, judged, judged_recipient
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
-from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient
+from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Transaction, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision
 
@@ -200,9 +200,13 @@ def _rcpt(ctx: Any, session: Session, recipient: bytes, *_parameters: bytes) -> 
     policies = session.policies
     if policies is not None and policies.per_recipient and session.in_message and not session.local:
         transaction = session.transaction("", with_message=False)
-        verdict = judge_recipient(transaction, one, policies, time.time(), restraint=Worker.desk.live.restraint)
+        try:
+            verdict = judged_recipient(Worker.desk, session, transaction, one, policies)
+        except BarredError as barred:
+            session.fault = session.fault or str(barred)
+            verdict = None
         if verdict is not None and verdict.faults:
-            Worker.desk.failed(verdict, session.reference, "")
+            Worker.desk.failed(verdict, session, "")
         if verdict is not None and verdict.disposition in (Disposition.REJECT, Disposition.DEFER):
             return refuse_recipient(ctx, Worker.desk, session, verdict, one.address)
     session.recipients.append(one)
@@ -236,11 +240,10 @@ def _eom(ctx: Any, session: Session) -> int:
     else:
         transaction = session.transaction(queue_id)
         began, now = time.monotonic(), time.time()
-        restraint = desk.live.restraint
-        verdict = judge(transaction, policies, now, restraint=restraint)
-        if verdict.faults:
-            desk.failed(verdict, session.reference, queue_id)
-        if time.monotonic() - began > desk.deadline:
+        verdict, why = _judged(desk, session, transaction, policies, began, now)
+        if verdict is None:
+            code = fault(ctx, desk, session, ErrorKind.POISON, why, queue_id)
+        elif time.monotonic() - began > desk.deadline:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
@@ -249,6 +252,19 @@ def _eom(ctx: Any, session: Session) -> int:
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code
+
+
+def _judged(
+    desk: Desk, session: Session, transaction: Transaction, policies: PolicySet, began: float, now: float
+) -> tuple[Verdict | None, str]:
+    """The verdict; none where the message must not be judged, and why."""
+    try:
+        verdict = judged(desk, session, transaction, policies, began, now)
+    except BarredError as barred:
+        return None, str(barred)
+    if verdict.faults:
+        desk.failed(verdict, session, transaction.queue_id)
+    return verdict, ""
 
 
 def _abort(_ctx: Any, session: Session) -> int:

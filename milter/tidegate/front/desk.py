@@ -21,6 +21,7 @@ from tidegate.live import Live
 from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision, line
+from tidegate.observe.journal import Journal, Page, sender_key
 from tidegate.observe.logs import Writer, render
 
 FLUSH_SECONDS = 0.04
@@ -41,16 +42,25 @@ class Counts(Protocol):
     def seconds(self, seconds: float) -> None: ...
     def rule(self, rule: str, shadow: bool = False) -> None: ...
     def exposed(self, rule: str) -> None: ...
+    def column(self, rule: str) -> int | None: ...
 
 
 class Desk:
     """Made once in each worker, before libmilter runs."""
 
     def __init__(
-        self, live: Live, tally: Counts, deadline: float, mask: bool, writer: Writer, pen: Pen | None = None
+        self,
+        live: Live,
+        tally: Counts,
+        deadline: float,
+        mask: bool,
+        writer: Writer,
+        pen: Pen | None = None,
+        page: Page | None = None,
     ) -> None:
-        """`deadline` in seconds for the judgement of one message; `pen` writes the exposure ledger."""
+        """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal."""
         self.live = live
+        self.page = page or Journal(1).page(0)
         self.tally = tally
         self.deadline = deadline
         self.sessions = 0
@@ -115,15 +125,21 @@ class Desk:
             self.messages -= 1
         session.clear()
 
-    def failed(self, verdict: Verdict, reference: str, queue_id: str) -> None:
+    def failed(self, verdict: Verdict, session: Session, queue_id: str) -> None:
         """Count what failed in a judgement; say where, once for each rule and sort of failure."""
+        sender = sender_key(session.login, session.client_ip)
         for one in verdict.faults:
             self.tally.error(ErrorKind.RULE)
+            column = self.tally.column(one.rule)
+            if column is not None:
+                self.page.failed(column, sender)
             known = (one.rule, one.kind)
             if known in self._told or len(self._told) >= _TOLD:
                 continue
             self._told.add(known)
-            _log.error("rule fault", rule=one.rule, error=one.kind, at=one.place, ref=reference, queue_id=queue_id)
+            _log.error(
+                "rule fault", rule=one.rule, error=one.kind, at=one.place, ref=session.reference, queue_id=queue_id
+            )
 
     def decide(self, decision: Decision, at_once: bool) -> None:
         """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS.

@@ -23,6 +23,7 @@ from tidegate.live.quarantine import Barred, Quarantine, read_quarantine, write_
 from tidegate.live.restraints import By, Hold, Holds
 from tidegate.live.restraints import decode as decode_restraint
 from tidegate.live.restraints import encode as encode_restraint
+from tidegate.live.watchlist import Watchlist, watchlist_from
 
 __all__ = [
     "NAME",
@@ -34,6 +35,7 @@ __all__ = [
     "Holds",
     "Live",
     "Quarantine",
+    "Watchlist",
     "accept",
     "decode_restraint",
     "encode_restraint",
@@ -46,6 +48,7 @@ __all__ = [
     "read_quarantine",
     "returned",
     "vanished",
+    "watchlist_from",
     "write_accepted",
     "write_quarantine",
 ]

@@ -34,6 +34,7 @@ class ErrorKind(str, Enum):
     ANSWER = "answer"  # a return value that is not on the whitelist, or a reply that libmilter refused
     UNREADABLE = "unreadable"  # a macro or an address that could not be read
     LOG = "log"  # a log line that could not be written
+    POISON = "poison"  # a message that kills its inspector, or of a sender whose mail does, and was not judged
     RULE = "rule"  # the evaluation of a rule failed, which left that rule in doubt
 
 
@@ -113,6 +114,10 @@ class Tally:
         column = self._columns.get(rule)
         if column is not None:
             self._cells[_RULES + _PER_RULE * column + 2] += 1
+
+    def column(self, rule: str) -> int | None:
+        """Where the rule is counted."""
+        return self._columns.get(rule)
 
     def sessions(self) -> int:
         """Connections opened and not yet closed by the workers of this slot; restarts leave them too high."""

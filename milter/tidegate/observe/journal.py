@@ -122,6 +122,7 @@ class Page:
     def end(self, row: Row) -> None:
         """The judgement is over."""
         row.cells[row.place] = 0
+        row.walks = False
         if not row.spare:
             self._rows.append(row)
 

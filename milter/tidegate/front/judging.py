@@ -1,0 +1,112 @@
+"""The engine, asked under observation: what is judged is on record in the journal before it is judged.
+
+Where workers have died of late, each message is told apart by its headers, and whoever killed three of them gets less:
+a message that did is judged without its content, which is then unreadable for good, so that `on_uninspected` of the
+rules that would read it decides; a sender whose several messages did has the rule left out, in doubt, that they met.
+Everybody else notices nothing. What kills even so is not judged at all: that is a fault of ours, answered 451.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from tidegate.engine.judge import judge, judge_recipient
+from tidegate.front.desk import Desk
+from tidegate.front.session import Session
+from tidegate.live import Watchlist
+from tidegate.model import Easing, Message, PolicySet, Recipient, Restraint, Transaction, Verdict, together
+from tidegate.observe.journal import Row, print_of, sender_key
+
+SHARE = 0.75
+"""Of the deadline, after which no further rule is asked: a verdict that comes after the deadline is not given."""
+_KILLER = "has killed its inspector three times"
+_CONTENT = ("headers", "subject", "disclosed")
+
+
+class BarredError(Exception):
+    """This message must not be judged."""
+
+
+def judged(
+    desk: Desk, session: Session, transaction: Transaction, policies: PolicySet, began: float, now: float
+) -> Verdict:
+    """The verdict on the message in hand; `began` in monotonic seconds, `now` in POSIX. Raises BarredError."""
+    watchlist, restraint = desk.live.watchlist, desk.live.restraint
+    if watchlist is None:
+        row = desk.page.begin(
+            began,
+            began + desk.deadline * SHARE,
+            policies.number,
+            hash(session.login or session.client_ip),
+            session.header_bytes,
+        )
+    else:
+        print_ = print_of(_sender(session), session.headers)
+        _bar(watchlist, session, print_)
+        if print_ in watchlist.messages:
+            transaction = without_content(transaction)
+        restraint = _restrained(restraint, watchlist, session)
+        row = _on_watch(desk, session, watchlist, policies, began, print_)
+    try:
+        return judge(transaction, policies, now, row, restraint)
+    finally:
+        desk.page.end(row)
+
+
+def judged_recipient(
+    desk: Desk, session: Session, transaction: Transaction, recipient: Recipient, policies: PolicySet
+) -> Verdict | None:
+    """The verdict on one recipient by the per_recipient rules. Raises BarredError."""
+    began = time.monotonic()
+    watchlist, restraint = desk.live.watchlist, desk.live.restraint
+    if watchlist is None:
+        until, who = began + desk.deadline * SHARE, hash(session.login or session.client_ip)
+        row = desk.page.begin(began, until, policies.number, who, len(session.recipients))
+    else:
+        _bar(watchlist, session, 0)
+        restraint = _restrained(restraint, watchlist, session)
+        row = _on_watch(desk, session, watchlist, policies, began, 0)
+    try:
+        return judge_recipient(transaction, recipient, policies, time.time(), row, restraint)
+    finally:
+        desk.page.end(row)
+
+
+def _sender(session: Session) -> int:
+    return sender_key(session.login, session.client_ip)
+
+
+def _on_watch(
+    desk: Desk, session: Session, watchlist: Watchlist, policies: PolicySet, began: float, print_: int
+) -> Row:
+    shape = session.header_bytes or len(session.recipients)
+    who = hash(session.login or session.client_ip)
+    until = began + desk.deadline * SHARE
+    row = desk.page.begin(began, until, policies.number, who, shape, _sender(session), print_)
+    row.walks = watchlist.walks
+    return row
+
+
+def _bar(watchlist: Watchlist, session: Session, print_: int) -> None:
+    """Raises BarredError where nothing of this message may be judged."""
+    if "" in watchlist.senders.get(_sender(session), ()):
+        raise BarredError(f"mail of this sender {_KILLER}")
+    if watchlist.messages.get(print_):
+        raise BarredError(f"this message {_KILLER}, even without its content")
+
+
+def _restrained(restraint: Restraint, watchlist: Watchlist, session: Session) -> Restraint:
+    """With the rules that this sender's mail must not meet left out: whoever's fate depends on them waits."""
+    rules = watchlist.senders.get(_sender(session))
+    if not rules:
+        return restraint
+    left_out = {one: together((Easing.DEFER, restraint.rules.get(one, Easing.DEFER))) or Easing.DEFER for one in rules}
+    return Restraint({**restraint.rules, **left_out}, restraint.everything)
+
+
+def without_content(transaction: Transaction) -> Transaction:
+    """The transaction with all of its content unreadable, and why."""
+    size = transaction.message.size if transaction.message is not None else 0
+    rows = tuple((field, f"this message {_KILLER}") for field in _CONTENT)
+    return replace(transaction, message=Message((), size, complete=False, unreadable=rows))
