@@ -158,7 +158,14 @@ def answer(letter: str, data: bytes) -> str:
 class Daemon:
     """`tidegate run` on a folder of its own."""
 
-    def __init__(self, folder: Path, workers: int = 1, prefix: Sequence[str] = (), **settings: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        workers: int = 1,
+        prefix: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "tidegate"),
+        **settings: object,
+    ) -> None:
         self.folder = folder
         self.policies = folder / "policies"
         self.state = folder / "state"
@@ -167,7 +174,7 @@ class Daemon:
         self.log = folder / "log" / "tidegate.log"
         for place in (self.policies, self.socket.parent, self.log.parent):
             place.mkdir(exist_ok=True)
-        self._prefix = list(prefix)
+        self._prefix, self._program = list(prefix), list(program)
         self._settings: dict[str, object] = {
             "listen": f"unix:{self.socket}",
             "policies": self.policies,
@@ -191,7 +198,7 @@ class Daemon:
         draft.replace(self.policies / name)
 
     def start(self, *options: str, wait: bool = True) -> Daemon:
-        command = [*self._prefix, sys.executable, "-m", "tidegate", "run", "--config", str(self.config), *options]
+        command = [*self._prefix, sys.executable, *self._program, "run", "--config", str(self.config), *options]
         self.errors = self.folder / "errors"
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(command, stderr=errors, env=ENVIRONMENT, cwd=ROOT)

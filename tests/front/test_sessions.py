@@ -11,7 +11,7 @@ import milter
 from tests.builders.sessions import Front, Unreadable
 from tests.builders.transactions import FakePolicies
 from tests.builders.verdicts import closed_recipient, deferring, discarding, holding, labelling, rejecting
-from tidegate.front import callbacks, session
+from tidegate.front import callbacks, judging, session
 from tidegate.front.answer import CONTINUE, DISCARD, NOREPLY, REJECT, TEMPFAIL
 from tidegate.front.callbacks import NO_BODY, QUIET_BODY, QUIET_CONNECT, QUIET_HEADER, QUIET_HELO, QUIET_RCPT
 from tidegate.model import (
@@ -54,13 +54,13 @@ def test_verdicts(rule: Rule | None, code: int, reply: str, calls: list[str]) ->
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Transaction]:
     """Every transaction that is judged from now on."""
     judged: list[Transaction] = []
-    real = callbacks.judge
+    real = judging.judge
 
-    def judge(transaction: Transaction, policies: Any, now: float, **how: Any) -> Verdict:
+    def judge(transaction: Transaction, policies: Any, now: float, *_watched: Any) -> Verdict:
         judged.append(transaction)
         return real(transaction, policies, now)
 
-    monkeypatch.setattr(callbacks, "judge", judge)
+    monkeypatch.setattr(judging, "judge", judge)
     return judged
 
 
@@ -429,7 +429,7 @@ def test_the_clients_own_time_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> No
         clock[0] += 0.25
         return Verdict(Disposition.ACCEPT)
 
-    monkeypatch.setattr(callbacks, "judge", judge)
+    monkeypatch.setattr(judging, "judge", judge)
     timed: list[float] = []
     monkeypatch.setattr(front.tally, "seconds", timed.append)
     assert CONTINUE == front.end_of_message()
@@ -452,7 +452,7 @@ def test_the_line_of_a_large_message_does_not_wait(size: int, written: int, end:
 def test_a_verdict_of_mixed_classes_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 5xx never goes out as a deferral, nor the other way round."""
     wrong = Verdict(Disposition.REJECT, None)
-    monkeypatch.setattr(callbacks, "judge", lambda *_: wrong)
+    monkeypatch.setattr(judging, "judge", lambda *_: wrong)
     front = Front(FakePolicies())
     front.envelope()
     assert TEMPFAIL == front.end_of_message()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.live.culprits import NOBODY, WINDOW, Blame, Suspect, blame
+from tidegate.live.culprits import NOBODY, WINDOW, Blame, Suspect, blame, told_apart
 
 NOW = 1_000_000.0
 
@@ -88,8 +88,10 @@ def test_the_first_death_has_no_print() -> None:
     first = Suspect(1, NOW, "killer", 9, 500)
     later = [Suspect(n, NOW, "killer", 9, 500, 77, 7) for n in (2, 3)]
     assert Blame(messages={7: False}) == blame([first, *later], NOW)
+    assert Suspect(1, NOW, "killer", 9, 500, 77, 7) == told_apart([first, *later])[0]
     other = [Suspect(n, NOW, "killer", n, 500, 70 + n, n) for n in (2, 3)]
     assert Blame(rules=("killer",)) == blame([first, *other], NOW)
+    assert first == told_apart([first, *other])[0]
 
 
 def test_after_a_restart() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.observe.counters import Counters
+from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.settings import Listen, ListenKind, Settings
 from tidegate.supervisor.boot import Booted
@@ -44,6 +45,7 @@ def conditions(picture: Picture, worker: Child) -> Conditions:
         False,
         (),
         Counters(1),
+        Journal(1),
         Writer("stderr"),
         *[None] * 3,  # type: ignore[arg-type]
     )

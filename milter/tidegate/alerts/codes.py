@@ -106,6 +106,16 @@ CODES: dict[str, tuple[str, str]] = {
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
+    "poison-message": (
+        "a message killed its inspector three times; for a day it is judged without its content",
+        "see `died in a judgement` in the log, and report it with that message",
+    ),
+    "poison-sender": (
+        "mail of one sender killed its inspector three times; for a day the rules that it met are left out for it",
+        "see `died in a judgement` in the log; stop that sender, and report it",
+    ),
+    "culprits-damaged": ("the record of who killed workers is damaged; it was set aside", "none: a new one is written"),
+    "culprits-unwritable": ("who killed workers can't be recorded", "free space in the state directory"),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),
     "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
     "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),

@@ -11,7 +11,7 @@ culprit clears the others that were in flight with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 DEATHS = 3
 """So many deaths make a culprit."""
@@ -58,6 +58,20 @@ NOBODY = Blame()
 def recent(suspects: Iterable[Suspect], now: float) -> tuple[Suspect, ...]:
     """Those that still count; a clock that was set back makes none of them older."""
     return tuple(one for one in suspects if now - one.at < WINDOW)[-_KEPT:]
+
+
+def told_apart(suspects: Iterable[Suspect]) -> tuple[Suspect, ...]:
+    """With the senders and prints that others of them give away; to be done while the daemon lives that saw them."""
+    found = tuple(suspects)
+    names = _Names(found)
+    return tuple(
+        replace(one, sender=_known(names.sender(one)), print=_known(names.message(one))) if one.who else one
+        for one in found
+    )
+
+
+def _known(name: Hashable) -> int:
+    return name if isinstance(name, int) else 0
 
 
 def blame(suspects: Iterable[Suspect], now: float) -> Blame:

@@ -22,7 +22,7 @@ from tidegate.loader.confine import Confined
 from tidegate.loader.hints import hints_of
 from tidegate.loader.kept import KeptLists
 from tidegate.loader.report import Report, encode
-from tidegate.model import Conventions, Entry, EntryState, Loaded, Place, Problem, Severity, Source
+from tidegate.model import Conventions, Entry, EntryState, Loaded, OnError, Place, Problem, Severity, Source
 from tidegate.policy.load import LoadedPolicy, load_policy
 
 _KILLER = "reading it killed the loader"
@@ -110,6 +110,7 @@ def work(child: Confined, request: Request) -> None:
         entries=loaded.entries,
         problems=(*_placed(problems, loaded.entries), *_unsaid(loaded.problems, found, sources)),
         rules=tuple(rule.id for rule in loaded.rules),
+        lenient=tuple(rule.id for rule in loaded.rules if rule.on_error is OnError.SKIP and rule.do.exempt is None),
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
         milliseconds=(time.monotonic() - began) * 1000,

@@ -25,7 +25,8 @@ class Report:
     image: bool = False
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
-    rules: tuple[str, ...] = ()  # ids, for the counters
+    rules: tuple[str, ...] = ()  # ids, in the order of their numbers in the image
+    lenient: tuple[str, ...] = ()  # those that are left out where they can't be evaluated: `on_error: skip`
     lists: tuple[str, ...] = ()  # list files that were read
     counts: Mapping[str, int] = field(default_factory=dict)
     milliseconds: float = 0.0
@@ -43,6 +44,7 @@ def encode(report: Report) -> bytes:
             "entries": [entry_json(entry) for entry in report.entries],
             "problems": [problem_json(problem) for problem in report.problems],
             "rules": report.rules,
+            "lenient": report.lenient,
             "lists": report.lists,
             "counts": dict(report.counts),
             "milliseconds": report.milliseconds,
@@ -63,6 +65,7 @@ def decode(data: bytes) -> Report:
             entries=tuple(_entry(one) for one in values["entries"]),
             problems=tuple(problem_from(one) for one in values["problems"]),
             rules=tuple(map(str, values["rules"])),
+            lenient=tuple(map(str, values["lenient"])),
             lists=tuple(map(str, values["lists"])),
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),

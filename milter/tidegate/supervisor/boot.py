@@ -19,6 +19,7 @@ from tidegate.control import UnreachableError, ask
 from tidegate.front import listener as front_listener
 from tidegate.model import Place, Problem
 from tidegate.observe.counters import Counters
+from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer, configure
 from tidegate.settings import ListenKind, Settings, recall
 from tidegate.supervisor.places import (
@@ -57,6 +58,7 @@ class Booted:
     last_good: bool
     problems: tuple[Problem, ...]  # of the settings
     counters: Counters
+    journal: Journal
     writer: Writer
     listener: front_listener.Listener
     place: SocketPlace | None  # None: inet
@@ -118,8 +120,9 @@ def _start(
             # It could not be renamed later: clients then wait in the backlog until the first policies are there.
             place.publish()
         account.become()
-    counters = Counters(2 * settings.workers)  # a worker that leaves and its successor count apart
-    return Booted(config, settings, last_good, problems, counters, writer, listener, place, lock)
+    slots = 2 * settings.workers  # a worker that leaves and its successor count apart
+    counters, journal = Counters(slots), Journal(slots)
+    return Booted(config, settings, last_good, problems, counters, journal, writer, listener, place, lock)
 
 
 def _ask_for_lock(state: str) -> bool:

@@ -17,6 +17,7 @@ from tidegate.supervisor.answers import Reception
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
 from tidegate.worker import Assignment, run_worker
 
@@ -31,6 +32,7 @@ class Children:
     reception: Reception
     crews: tuple[Crew, ...] = ()
     restrainer: Restrainer | None = None
+    poison: Poison | None = None
 
     def _close(self, keep: Channel | None = None) -> None:
         reader, writer = self.wakeup
@@ -62,6 +64,8 @@ class Children:
                 tally=self.booted.counters.tally(child.slot),
                 writer=self.booted.writer,
                 offer=handover.offer,
+                page=self.booted.journal.page(child.slot),
+                watchlist=self.poison.watchlist if self.poison else None,
                 restraint=self.restrainer.restraint if self.restrainer else NO_RESTRAINT,
             )
         )

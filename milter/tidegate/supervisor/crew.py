@@ -52,6 +52,7 @@ class Child:
 
 Work = Callable[[Child, Channel], None]  # in the forked child; must not return
 Heard = Callable[[Child, Packet], None]
+Gone = Callable[[Child, int], None]  # with the wait status
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Crew:
     children: list[Child] = field(default_factory=list)
     restarts: int = 0
     stopped: bool = False
+    gone: Gone | None = None  # told of each that has ended, before its place is filled
 
     def add(self, count: int, silence: float) -> None:
         """Make so many places; tick() fills them."""
@@ -171,6 +173,8 @@ class Crew:
     def _bury(self, child: Child, status: int, now: float) -> None:
         self._cut(child)
         lived = now - child.started
+        if self.gone:
+            self.gone(child, status)
         pid, child.pid = child.pid, 0
         if self.stopped or child.leaving:
             if any(one.place == child.place and one is not child for one in self.children):

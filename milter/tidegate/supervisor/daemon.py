@@ -34,6 +34,7 @@ from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
+from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
 from tidegate.supervisor.rungs import Rungs
 from tidegate.supervisor.successor import Successor
@@ -88,6 +89,11 @@ class Supervisor:
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._brake = Brake(self._restrainer, self._picture, self._conditions)
+        self._poison = Poison(
+            booted.journal, settings, self._workers, self._picture, self._restrainer, self._conditions
+        )
+        self._children.poison = self._poison
+        self._workers.gone = self._poison.gone
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
@@ -176,6 +182,7 @@ class Supervisor:
             self._barked = now
             notify("WATCHDOG=1")
         self._clerk.tick(now)
+        self._poison.tick(now, self._generations.columns)
         self._workers.tick(now)
         self._handover.tick(now)
         self._conditions.tick(now)
