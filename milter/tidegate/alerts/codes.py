@@ -48,7 +48,7 @@ CODES: dict[str, tuple[str, str]] = {
     "entry-stale": ("an entry serves as it last was", "repair or restore what is named"),
     "entry-skipped": ("an entry is not in force", "repair what is named"),
     "entry-deferring": ("the mail that an entry may concern is deferred", "repair what is named"),
-    "entry-tripped": ("an entry has been eased", "see why it hit so much"),
+    "entry-tripped": ("an entry has been eased", "see the reason; repair the rule, or wait: it is tried again"),
     "loader-died": ("reading this killed the loader; it is left out", "simplify the entry that is named"),
     "loader-failed": ("the policies could not be loaded; the last generation stays", "see the log for the reason"),
     "brake-on": (

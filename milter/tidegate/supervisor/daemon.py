@@ -94,6 +94,7 @@ class Supervisor:
         )
         self._children.poison = self._poison
         self._workers.gone = self._poison.gone
+        self._picture.parts["poison"] = self._poison.document
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
