@@ -39,7 +39,7 @@ def concerned(
     """Those of `rules`, and of the rules that are eased, which this message met or might have met."""
     facts = Facts(transaction, policies, now)
     asked = [*rules, *_eased(facts, restraint)] if restraint else rules
-    answers = [(rule.id, _truth(rule, facts)) for rule in asked[:MAX_WATCHED]]
+    answers = [(rule.id, _truth(rule, facts, restraint)) for rule in asked[:MAX_WATCHED]]
     return tuple(Exposed(rule, truth is Truth.YES) for rule, truth in answers if truth is not Truth.NO)
 
 
@@ -55,7 +55,9 @@ def _eased(facts: Facts, restraint: Restraint) -> list[Rule]:
     ]
 
 
-def _truth(rule: Rule, facts: Facts) -> Truth:
+def _truth(rule: Rule, facts: Facts, restraint: Restraint) -> Truth:
+    if rule.id in restraint.poison:
+        return Truth.UNKNOWN
     try:
         if not rule.per_recipient:
             return answer(rule, facts)[0]

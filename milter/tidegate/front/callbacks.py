@@ -15,7 +15,7 @@ import milter
 from tidegate.front.answer import CONTINUE, DISCARD, REJECT, TEMPFAIL, fault, give, reconnect, refuse_recipient
 from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
-from tidegate.front.judging import BarredError, judged, judged_recipient
+from tidegate.front.judging import BarredError, dangerous, judged, judged_recipient
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
 from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Transaction, Verdict
 from tidegate.observe.counters import ErrorKind, Event
@@ -240,6 +240,7 @@ def _eom(ctx: Any, session: Session) -> int:
     else:
         transaction = session.transaction(queue_id)
         began, now = time.monotonic(), time.time()
+        restraint = desk.live.restraint
         verdict, why = _judged(desk, session, transaction, policies, began, now)
         if verdict is None:
             code = fault(ctx, desk, session, ErrorKind.POISON, why, queue_id)
@@ -247,7 +248,7 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
-            if policies.watched or restraint is not NO_RESTRAINT:
+            if (policies.watched or restraint is not NO_RESTRAINT) and not dangerous(desk, session):
                 desk.exposure.note(transaction, policies, verdict.disposition, now, restraint)
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)

@@ -73,6 +73,15 @@ def judged_recipient(
         desk.page.end(row)
 
 
+def dangerous(desk: Desk, session: Session) -> bool:
+    """Must no rule be asked of this message but on record?"""
+    watchlist = desk.live.watchlist
+    if watchlist is None:
+        return False
+    sender = _sender(session)
+    return watchlist.walks or sender in watchlist.senders or print_of(sender, session.headers) in watchlist.messages
+
+
 def _sender(session: Session) -> int:
     return sender_key(session.login, session.client_ip)
 
@@ -102,7 +111,7 @@ def _restrained(restraint: Restraint, watchlist: Watchlist, session: Session) ->
     if not rules:
         return restraint
     left_out = {one: together((Easing.DEFER, restraint.rules.get(one, Easing.DEFER))) or Easing.DEFER for one in rules}
-    return Restraint({**restraint.rules, **left_out}, restraint.everything)
+    return Restraint({**restraint.rules, **left_out}, restraint.everything, restraint.poison)
 
 
 def without_content(transaction: Transaction) -> Transaction:

@@ -101,7 +101,8 @@ class Holds:
         for one in self.all.values():
             easings.setdefault(one.rule, []).append(one.easing)
         joined = {rule: easing for rule, found in easings.items() if (easing := together(found)) is not None}
-        return Restraint({rule: easing for rule, easing in joined.items() if rule}, joined.get(""))
+        poison = frozenset(one.rule for one in self.all.values() if one.by is By.BREAKER)
+        return Restraint({rule: easing for rule, easing in joined.items() if rule}, joined.get(""), poison)
 
 
 NO_HOLDS = Holds()
@@ -124,13 +125,15 @@ def tripped(entries: tuple[Entry, ...], holds: Holds) -> tuple[Entry, ...]:
 def encode(restraint: Restraint) -> bytes:
     """For a worker."""
     every = restraint.everything.value if restraint.everything else None
-    return json.dumps([every, {rule: easing.value for rule, easing in restraint.rules.items()}]).encode()
+    rules = {rule: easing.value for rule, easing in restraint.rules.items()}
+    return json.dumps([every, rules, sorted(restraint.poison)]).encode()
 
 
 def decode(data: bytes) -> Restraint:
     """What a worker was sent. Raises ValueError for anything else."""
-    every, rules = json.loads(data)
-    found = Restraint({rule: Easing(easing) for rule, easing in rules.items()}, Easing(every) if every else None)
+    every, rules, poison = json.loads(data)
+    easings = {rule: Easing(easing) for rule, easing in rules.items()}
+    found = Restraint(easings, Easing(every) if every else None, frozenset(map(str, poison)))
     return found or NO_RESTRAINT
 
 

@@ -38,10 +38,14 @@ def together(easings: Iterable[Easing]) -> Easing | None:
 
 @dataclass(frozen=True, slots=True)
 class Restraint:
-    """All that is eased: rules by id, and `everything` for the rules that do not say `brake: keep`."""
+    """All that is eased: rules by id, and `everything` for the rules that do not say `brake: keep`.
+
+    `poison` are those that must not be asked for any purpose, not even to count: they may kill who asks.
+    """
 
     rules: Mapping[str, Easing] = field(default_factory=dict)
     everything: Easing | None = None
+    poison: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return self.everything is not None or bool(self.rules)
