@@ -82,8 +82,7 @@ def work(child: Confined, request: Request) -> None:
     if gone:
         stands = ""
         problems = (*problems, live.mass_vanish(gone, accepted))
-        keep = Source(_GONE, error="more than half of all entries are gone at once")
-        kept = (*kept, keep)
+        kept = (*kept, Source(_GONE, error="more than half of all entries are gone at once"))
         policy = _load(child, request, kept, lists, accepted)
     child.progress("the image")
     data = image.build(policy.loaded, request.number, before)

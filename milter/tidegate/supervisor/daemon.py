@@ -89,12 +89,8 @@ class Supervisor:
         self._generations = Generations(booted.counters, self._picture, self._handover, self._clerk)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._brake = Brake(self._restrainer, self._picture, self._conditions)
-        self._poison = Poison(
-            booted.journal, settings, self._workers, self._picture, self._restrainer, self._conditions
-        )
+        self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
         self._children.poison = self._poison
-        self._workers.gone = self._poison.gone
-        self._picture.parts["poison"] = self._poison.document
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)

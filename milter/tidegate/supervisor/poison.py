@@ -22,8 +22,8 @@ from tidegate.live.deaths import Deaths, read_deaths, write_deaths
 from tidegate.loader.report import Report
 from tidegate.model import Easing, EntryKind
 from tidegate.observe.counters import RuleColumns
-from tidegate.observe.journal import Flight, Journal
-from tidegate.settings import Settings
+from tidegate.observe.journal import Flight
+from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, outcome
 from tidegate.supervisor.picture import Picture
@@ -44,14 +44,12 @@ class Poison:
     """What the supervisor knows of it. Times of the journal are monotonic seconds, all others POSIX."""
 
     def __init__(
-        self,
-        journal: Journal,
-        settings: Settings,
-        workers: Crew,
-        picture: Picture,
-        restrainer: Restrainer,
-        conditions: Conditions,
+        self, booted: Booted, workers: Crew, picture: Picture, restrainer: Restrainer, conditions: Conditions
     ) -> None:
+        """Hears of every worker's end from now on, and has a part of the status."""
+        workers.gone = self.gone
+        picture.parts["poison"] = self.document
+        settings, journal = booted.settings, booted.journal
         self._journal = journal
         self._conditions = conditions
         self._state = settings.state
