@@ -7,7 +7,12 @@ an operator, or in the library behind it, would. A policy chooses what is done, 
     loop         for ever, in Python              raise       an exception
     stuck        for ever, holding the interpreter
 
-The product has no hook for this: the operator is replaced here.
+With SABOTAGE in the environment something else breaks:
+
+    look-up      the look-up of the rules kills where the subject contains `look-up`
+    deaf         a worker answers pings, and takes no new generation
+
+The product has no hook for this: functions are replaced here, before the daemon starts.
 """
 
 from __future__ import annotations
@@ -15,11 +20,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tidegate.cli import door
 from tidegate.conditions import answers
+from tidegate.image import Generation
 from tidegate.model import Operator, Scalar
+from tidegate.supervisor import laggards
+from tidegate.worker import Worker
 
 
 def _loop() -> None:
@@ -40,6 +48,22 @@ DEEDS: dict[str, Callable[[], object]] = {
 }
 
 
+def _kill_in_the_look_up() -> None:
+    honest = Generation.pattern_rules
+
+    def pattern_rules(self: Generation, field: str, text: str) -> Iterable[int]:
+        if "look-up" in text:
+            os.kill(os.getpid(), 9)
+        return honest(self, field, text)
+
+    Generation.pattern_rules = pattern_rules  # type: ignore[method-assign]
+
+
+def _make_deaf() -> None:
+    laggards.PATIENCE = laggards.TURN = 0.5
+    Worker._activate = lambda *_: None  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Put the bug in, then do as the command does."""
     contains = answers._ON_TEXT[Operator.CONTAINS]
@@ -52,6 +76,7 @@ def main() -> None:
         return contains(wanted, texts)
 
     answers._ON_TEXT[Operator.CONTAINS] = sabotaged
+    {"look-up": _kill_in_the_look_up, "deaf": _make_deaf}.get(os.environ.get("SABOTAGE", ""), int)()
     sys.argv[0] = "tidegate"
     door()
 

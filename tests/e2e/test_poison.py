@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders.daemon import Daemon, until
+from tests.builders.daemon import ENVIRONMENT, Daemon, until
 from tests.builders.milterclient import MilterClient
 
 SABOTEUR = str(Path(__file__).resolve().parents[1] / "builders" / "saboteur.py")
@@ -182,3 +182,30 @@ def test_a_rule_that_raises(folder: Path) -> None:
         daemon.start()
         assert ["rule killer"] == list(tripped(daemon))
         assert [] == deaths(daemon)
+
+
+def test_a_look_up_that_kills(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rule is to blame: from then on every rule is asked, one by one, so mail flows and the rule is on."""
+    monkeypatch.setitem(ENVIRONMENT, "SABOTAGE", "look-up")
+    with sabotaged(folder, "harmless") as daemon:
+        daemon.start()
+        assert "lost" == send(daemon, "look-up harmless")
+        assert "550 5.7.1 stopped by killer" == served(daemon, "look-up harmless")
+        assert STOPPED == send(daemon, "steady look-up")
+        (line,) = deaths(daemon)
+        assert "(looking up the rules)" == line["rule"]
+        assert daemon.status()["poison"]["walks"]
+
+
+def test_a_worker_that_takes_no_generation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers pings, so it is not silent: it is told, and one that has the generation takes its place."""
+    monkeypatch.setitem(ENVIRONMENT, "SABOTAGE", "deaf")
+    with sabotaged(folder, "harmless") as daemon:
+        daemon.start()
+        (before,) = daemon.workers()
+        daemon.policy(POLICY.replace("DEED", "new"))
+        until(lambda: daemon.lines("worker behind"), "it is told")
+        until(lambda: daemon.workers() not in ([], [before]) and daemon.generation() > 0, "another worker")
+        assert "550 5.7.1 stopped by killer" == served(daemon, "new")
+        assert "worker-behind" in [line["code"] for line in daemon.lines("alert raised")]
+        until(lambda: "worker-behind" not in daemon.alerts(), "it is over")

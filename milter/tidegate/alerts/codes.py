@@ -105,6 +105,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
+    "worker-behind": ("a worker answers, and never took the newest generation", "none: it is replaced; report it"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),
     "poison-message": (
         "a message killed its inspector three times; for a day it is judged without its content",

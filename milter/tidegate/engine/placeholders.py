@@ -7,6 +7,7 @@ makes the result safe.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.placeholders import PLACEHOLDERS
@@ -30,6 +31,10 @@ class Values(Mapping[str, str]):
             first = self._recipient or next(iter(self._facts.transaction.envelope.recipients), None)
             return first.address if first is not None else ""
         return _SOURCES[name](self._facts)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As ever; but what a reader raises is never taken for a name that does not exist."""
+        return self[name] if name in PLACEHOLDERS else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(PLACEHOLDERS)

@@ -31,6 +31,7 @@ from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
 from tidegate.supervisor.exposure import Exposures
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.laggards import Laggards
 from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
@@ -91,6 +92,7 @@ class Supervisor:
         self._brake = Brake(self._restrainer, self._picture, self._conditions)
         self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
         self._children.poison = self._poison
+        self._laggards = Laggards(self._workers, self._handover, self._conditions)
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
@@ -180,6 +182,7 @@ class Supervisor:
             notify("WATCHDOG=1")
         self._clerk.tick(now)
         self._poison.tick(now, self._generations.columns)
+        self._laggards.tick(now)
         self._workers.tick(now)
         self._handover.tick(now)
         self._conditions.tick(now)
