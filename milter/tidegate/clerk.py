@@ -33,6 +33,9 @@ from tidegate.settings import Settings
 
 _REMIND = 60.0  # seconds after which an unheeded announcement is repeated; doubles, for a load that keeps failing
 _LONGEST = 3600.0
+_DEAF = 10.0  # seconds of silence after which the supervisor counts as stuck
+_SILENT = "the supervisor does not answer"
+_TEXT = "text/plain; charset=utf-8"
 _TEND = 3600.0  # seconds between two looks for what is too old in the exposure ledger
 _SCRAPE = 5.0  # seconds that one scraper gets in all
 
@@ -78,6 +81,7 @@ class Clerk:
     digester: Digester = field(default_factory=Digester)
     metrics: _Metrics | None = None
     told: str | None = None
+    heard: float = field(default_factory=time.monotonic)
     tended: float = -_TEND
     untended: str = ""
     braked: brakefile.Found | None = None
@@ -88,7 +92,12 @@ class Clerk:
         self.lists = tuple(map(str, known["lists"]))
         self.gauges = Gauges(**known["gauges"])
 
+    def hears(self, now: float) -> bool:
+        """Has the supervisor said something lately? It does so every second."""
+        return now - self.heard < _DEAF
+
     def hear(self, packet: Packet) -> None:
+        self.heard = time.monotonic()
         match packet.word:
             case "ping":
                 self.channel.send("pong")
@@ -182,13 +191,25 @@ class _Scrape(BaseHTTPRequestHandler):
             return  # it left by itself
 
     def do_GET(self) -> None:
-        if self.path.split("?")[0] not in ("/metrics", "/"):
-            self.send_error(404)
-            return
         clerk = self.server.clerk
-        page = render(clerk.counters, clerk.gauges).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE)
+        match self.path.split("?")[0]:
+            case "/metrics" | "/":
+                self._answer(200, CONTENT_TYPE, render(clerk.counters, clerk.gauges))
+            case "/livez":
+                alive = clerk.hears(time.monotonic())
+                self._answer(200 if alive else 503, _TEXT, "live\n" if alive else f"not live: {_SILENT}\n")
+            case "/readyz":
+                reasons = list(clerk.gauges.unready) if clerk.hears(time.monotonic()) else [_SILENT]
+                self._answer(
+                    503 if reasons else 200, _TEXT, f"not ready: {'; '.join(reasons)}\n" if reasons else "ready\n"
+                )
+            case _:
+                self.send_error(404)
+
+    def _answer(self, code: int, kind: str, text: str) -> None:
+        page = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)

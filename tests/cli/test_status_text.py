@@ -7,7 +7,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from tidegate.cli import main
-from tidegate.cli.status import text
+from tidegate.cli.statustext import text
 
 DOCUMENT: dict[str, Any] = {
     "version": "0.1.0",

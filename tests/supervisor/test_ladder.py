@@ -49,10 +49,6 @@ class House:
         selector = selectors.DefaultSelector()
         self.workers = Crew("worker", selector, _never, _never)
         clerk = Crew("clerk", selector, _never, _never)
-        self.generations = Generations(counters, self.picture, Handover(self.workers), clerk)
-        conditions = Conditions(booted, self.picture, self.workers, clerk, lambda: None)
-        self.ladder = Ladder(str(self.state), self.generations, conditions, Errands(lambda: None))
-        self.soaking = Soaking(self.ladder, counters, self.workers, Wanted(seconds, messages))
         self.loads = Loads(
             lambda: Request(
                 str(self.policies), str(self.state), Conventions(), self.generations.highest + 1, before=-1
@@ -60,6 +56,12 @@ class House:
             lambda outcome: conditions.policy_problems(self.ladder.loaded(outcome)),
             lambda: None,
         )
+        self.generations = Generations(
+            counters, self.picture, Handover(self.workers), clerk, self.loads, lambda: "serving"
+        )
+        conditions = Conditions(booted, self.picture, self.workers, clerk, lambda: None)
+        self.ladder = Ladder(str(self.state), self.generations, conditions, Errands(lambda: None))
+        self.soaking = Soaking(self.ladder, counters, self.workers, Wanted(seconds, messages))
         self.ladder.start()
 
     def policy(self, text: str) -> None:

@@ -15,7 +15,7 @@ import click
 
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import Daemon, daemon_options, find_daemon
-from tidegate.cli.status import alert_lines
+from tidegate.cli.statustext import alert_lines
 
 _PATIENCE = 90.0  # seconds; the loader itself has 60
 _LOOK = 0.1

@@ -13,10 +13,8 @@ from tidegate.cli.completion import rule_ids
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import find_site
-from tidegate.cli.status import age
+from tidegate.cli.statustext import age, moment
 from tidegate.ledger import Exposure, Row, exposures, read_episodes, read_rows
-
-_MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 @click.command()
@@ -65,11 +63,11 @@ def text(found: Sequence[Exposure], limit: int, now: float) -> Iterator[str]:
         episode = one.episode
         if number:
             yield ""
-        since = f"{episode.rule or 'all rules'}: {episode.state} since {_moment(episode.since)}"
+        since = f"{episode.rule or 'all rules'}: {episode.state} since {moment(episode.since)}"
         if episode.open:
             yield f"EXPOSED  {since}, for {age(now - episode.since)}"
         else:
-            yield f"ended    {since}, until {_moment(episode.until)}: {episode.ended}"
+            yield f"ended    {since}, until {moment(episode.until)}: {episode.ended}"
         if episode.reason:
             yield f"         {episode.reason}"
         yield f"         {_counted(one)}"
@@ -84,15 +82,11 @@ def _counted(one: Exposure) -> str:
     if not one.count:
         return "no message"
     perhaps = f", {one.uncertain} of them perhaps (the rule can't be read)" if one.uncertain else ""
-    return f"{one.count} messages, from {_moment(one.first)} to {_moment(one.last)}{perhaps}"
+    return f"{one.count} messages, from {moment(one.first)} to {moment(one.last)}{perhaps}"
 
 
 def _message(row: Row, *, named: bool) -> str:
     login = f" (login {row.login})" if row.login and row.login != row.sender else ""
-    parts = [_moment(row.time), f"{row.queue_id:<14}", f"{row.outcome:<7}", f"{row.sender}{login}"]
+    parts = [moment(row.time), f"{row.queue_id:<14}", f"{row.outcome:<7}", f"{row.sender}{login}"]
     parts += ["" if row.certain else "perhaps", row.rule if named else ""]
     return "  ".join(part for part in parts if part)
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime(_MOMENT, time.localtime(seconds))

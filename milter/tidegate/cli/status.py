@@ -6,27 +6,26 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from tidegate.cli.output import emit, safe
 from tidegate.cli.reach import NobodyError, daemon_options, find_daemon
+from tidegate.cli.statustext import age, text
 from tidegate.loader.report import problem_document
 from tidegate.policy.render import render
 from tidegate.supervisor.places import lock_holder
-
-_QUIET = ("active", "shadow", "off")  # states that somebody chose
 
 
 @click.command()
 @daemon_options
 @click.option("--json", "as_json", is_flag=True, help="The whole document as JSON.")
 def status(config: str, state: str, as_json: bool) -> None:
-    """What is in force, and what is wrong.
+    """What is in force, and what is wrong, which comes first.
 
-    Exit codes: 0 all is as written; 1 an alert stands, or no daemon runs; 2 the daemon can't be asked.
+    Exit codes: 0 all is as written; 1 degraded, not ready, or no daemon runs; 2 the daemon can't be asked.
     """
     try:
         document = find_daemon(config, state).status()
@@ -40,58 +39,6 @@ def status(config: str, state: str, as_json: bool) -> None:
         sys.exit(1)
     click.echo(json.dumps(document, indent=2) if as_json else text(document))
     sys.exit(1 if document.get("degraded") else 0)
-
-
-def text(document: Mapping[str, Any]) -> str:
-    """The document for a person."""
-    now = float(document["now"])
-    generation = document["generation"]
-    states = ", ".join(f"{count} {state}" for state, count in generation["states"].items()) or "none"
-    if generation["number"]:
-        head = f"{generation['number']}  {generation['digest'][:16]}  for {age(now - generation['since'])}"
-    else:
-        head = "none: all mail is deferred"
-    load = document["load"]
-    attempt = f"{age(now - load['attempted'])} ago" if load["attempted"] else "never"
-    if load["busy"]:
-        attempt += ", running"
-    elif not document["desired"]["active"]:
-        attempt += ", and what is on disk is not in force"
-    settings = document["settings"]
-    lines = [
-        f"tidegate    {document['version']}, process {document['pid']}, {document['stage']}, "
-        f"up {age(now - document['started'])}",
-        f"generation  {head}",
-        f"entries     {states}",
-        f"last load   {attempt}",
-        f"settings    {settings['file']}{' (NOT in force: the last good ones are)' if settings['last_good'] else ''}",
-    ]
-    lines += [
-        f"worker {worker['slot']}    process {worker['pid']}, generation {worker['generation']}, "
-        f"{worker['sessions']} sessions, {worker['messages']} messages"
-        for worker in document["workers"]
-    ]
-    if not document["workers"]:
-        lines.append("workers     none")
-    told = {alert.get("subject") for alert in document.get("alerts", ())}
-    odd = [one for one in document.get("entries", ()) if one["state"] not in _QUIET and one["key"] not in told]
-    lines += [f"{entry['state'].upper():<11} {entry['place']}: {entry['key']}: {entry['reason']}" for entry in odd]
-    return "\n".join([*map(safe, lines), *alert_lines(document)])
-
-
-def alert_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """The alerts that stand: place, which entry and what became of it, the reason, age and cure."""
-    states = {entry["key"]: entry["state"] for entry in document.get("entries", ())}
-    for alert in document.get("alerts", ()):
-        since = age(float(document["now"]) - alert["since"])
-        others = alert["count"] - 1
-        more = f" (and {others} more: tidegate check)" if others else ""
-        subject = alert["subject"]
-        about = f"{subject} ({states[subject].upper()}): " if subject in states else ""
-        said = f"{about}{alert['message']}{more} [{alert['code']}], for {since}"
-        yield safe(f"{alert['severity'].upper():<11} {alert['place']}: {said}")
-        if alert["cure"]:
-            yield safe(f"            cure: {alert['cure']}")
 
 
 def remains(nobody: NobodyError) -> dict[str, Any]:
@@ -149,12 +96,3 @@ def _accepted(state: str) -> tuple[int, float]:
         return len(body["entries"]), when
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, 0.0
-
-
-def age(seconds: float) -> str:
-    """Roughly, as a person says it."""
-    seconds = max(0.0, seconds)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{seconds:.0f} s"

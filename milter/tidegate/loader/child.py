@@ -59,7 +59,7 @@ class _ListFiles:
 
 def work(child: Confined, request: Request) -> None:
     """Do it, and leave report and image in the child's memory files. Raises whatever goes wrong."""
-    began = time.monotonic()
+    began, read = time.monotonic(), time.time()
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
     accepted, problems = live.read_accepted(request.state)
@@ -114,6 +114,8 @@ def work(child: Confined, request: Request) -> None:
         counts=_counts(loaded, sources),
         milliseconds=(time.monotonic() - began) * 1000,
         hints=hints_of(loaded, accepted.texts),
+        read=read,
+        sources=directory.described(found, sources, lists.read),
     )
     _write(child.result, encode(report))
 
@@ -168,6 +170,8 @@ def _nothing(child: Confined, request: Request, why: str, problems: tuple[Proble
         sources_digest=directory.whole_digest(found, {}),
         problems=(*problems, unread),
         milliseconds=(time.monotonic() - began) * 1000,
+        read=time.time(),
+        sources=directory.described(found, (), {}),
     )
     _write(child.result, encode(report))
 

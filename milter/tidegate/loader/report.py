@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tidegate.loader.hints import Hints, hints_from
+from tidegate.loader.sources import SourceFile
 from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Problem, Severity
 
 
@@ -31,6 +32,8 @@ class Report:
     counts: Mapping[str, int] = field(default_factory=dict)
     milliseconds: float = 0.0
     hints: Hints = field(default_factory=Hints)  # for the brake
+    read: float = 0.0  # POSIX seconds: when the sources were
+    sources: tuple[SourceFile, ...] = ()
 
 
 def encode(report: Report) -> bytes:
@@ -49,6 +52,8 @@ def encode(report: Report) -> bytes:
             "counts": dict(report.counts),
             "milliseconds": report.milliseconds,
             "hints": report.hints.document(),
+            "read": report.read,
+            "sources": [asdict(source) for source in report.sources],
         }
     ).encode("ascii", "backslashreplace")
 
@@ -70,9 +75,17 @@ def decode(data: bytes) -> Report:
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),
             hints=hints_from(values["hints"]),
+            read=float(values["read"]),
+            sources=tuple(_source(one) for one in values["sources"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a report: {error!r}") from error
+
+
+def _source(values: Mapping[str, Any]) -> SourceFile:
+    return SourceFile(
+        str(values["kind"]), str(values["name"]), str(values["digest"]), int(values["size"]), str(values["error"])
+    )
 
 
 def _place(place: Place) -> list[Any]:

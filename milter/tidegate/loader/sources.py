@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tidegate.model import Place, Problem, Severity, Source
 
@@ -31,6 +31,34 @@ class Directory:
     sources: tuple[Source, ...] = ()
     error: str = ""
     ignored: tuple[tuple[str, str], ...] = ()  # (name, why) of what looks like a policy file and is none
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file as it was read, for the status: its digest, or why it counts for nothing."""
+
+    kind: str  # policy or list
+    name: str
+    digest: str = ""
+    size: int = 0
+    error: str = ""
+
+    def document(self, read: float) -> dict[str, object]:
+        """For JSON; `read` in POSIX seconds."""
+        return {**asdict(self), "read": read}
+
+
+def described(found: Directory, believed: Iterable[Source], lists: Mapping[str, Source]) -> tuple[SourceFile, ...]:
+    """What was read; `believed` says of which policy files something was wrong that their bytes don't show."""
+    errors = {source.name: source.error for source in believed if source.error}
+    files = [_described("policy", source, errors.get(source.name, "")) for source in found.sources]
+    files += [SourceFile("policy", name, error=why) for name, why in found.ignored]
+    return (*files, *(_described("list", lists[name]) for name in sorted(lists)))
+
+
+def _described(kind: str, source: Source, error: str = "") -> SourceFile:
+    digest = "" if source.error else hashlib.sha256(source.data).hexdigest()
+    return SourceFile(kind, source.name, digest, len(source.data), source.error or error)
 
 
 def names(path: str) -> list[str]:

@@ -6,7 +6,7 @@ workers and cost 441 ms a scrape with 10,000 rules. Refuses labels that come fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.observe.counters import BUCKETS, Counters, Event
@@ -43,6 +43,8 @@ class Gauges:
     loads: int = 0
     loads_failed: int = 0
     settings_last_good: bool = False
+    unready: Sequence[str] = ()  # why no message would be judged now
+    degraded: bool = False
     columns: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -125,6 +127,8 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
     version = [({"version": gauges.version}, 1.0)]
     _family(lines, "tidegate_info", "gauge", "The running release.", version)
     single = (
+        ("tidegate_ready", "gauge", "1: a message that comes now is judged.", int(not gauges.unready)),
+        ("tidegate_degraded", "gauge", "1: something is not as it should be; see `status`.", int(gauges.degraded)),
         ("tidegate_generation", "gauge", "Number of the generation in force; 0: none.", gauges.generation),
         ("tidegate_generation_loaded_timestamp_seconds", "gauge", "When it was loaded.", gauges.loaded),
         ("tidegate_load_attempt_timestamp_seconds", "gauge", "When policies were last read.", gauges.attempted),

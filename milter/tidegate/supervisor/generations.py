@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,7 +18,8 @@ from tidegate.model import EntryState, Problem
 from tidegate.observe.counters import Counters, RuleColumns
 from tidegate.observe.metrics import Gauges
 from tidegate.supervisor.crew import Crew, Handover
-from tidegate.supervisor.loads import Outcome
+from tidegate.supervisor.health import health
+from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
 from tidegate.worker import Offer
 
@@ -32,21 +34,17 @@ class Generations:
     picture: Picture
     handover: Handover
     clerk: Crew
+    loads: Loads
+    stage: Callable[[], str]
     columns: RuleColumns = field(default_factory=RuleColumns)
-    loads: int = 0
-    loads_failed: int = 0
-    attempted: float = 0.0
     highest: int = 0  # number of a generation that there was
 
     def failed(self, outcome: Outcome) -> tuple[Problem, ...]:
         """A load came to nothing: one line, and the clerk. Returns the problems that stand now."""
         report = outcome.report
-        self.loads += 1
-        self.loads_failed += 1
-        self.attempted = time.time()
         problems = (*outcome.problems, *(report.problems if report else self.picture.report.problems))
         if report:
-            self.picture.desired = report.sources_digest
+            self.picture.read(report)
         reasons = [problem.message for problem in (*outcome.problems, *(report.problems if report else ()))]
         _log.error("load failed", generation=self.picture.number, reasons=reasons[:5], deaths=outcome.deaths)
         self._tell_clerk(report.sources_digest if report else "", report.lists if report else ())
@@ -56,10 +54,8 @@ class Generations:
         """A load came to a generation that must not go live: what is in force stays. Returns its problems."""
         assert outcome.report is not None
         report = outcome.report
-        self.loads += 1
-        self.attempted = time.time()
         self.highest = max(self.highest, report.number)
-        self.picture.desired = report.sources_digest
+        self.picture.read(report)
         _log.error("generation refused", generation=report.number, digest=report.digest[:16])
         self._tell_clerk(report.sources_digest, report.lists)
         return report.problems
@@ -71,10 +67,8 @@ class Generations:
         """
         assert outcome.report is not None
         report = outcome.report
-        self.loads += 1
-        self.attempted = time.time()
         fresh = not self.picture.number or report.digest != self.picture.report.digest
-        self.picture.desired = report.sources_digest
+        self.picture.read(report)
         self.picture.loaded = time.time()
         self.picture.report = report
         if fresh:
@@ -143,11 +137,12 @@ class Generations:
         """What the counters don't hold. A new clerk needs all of it at once: no total may go back, not for a second."""
         picture, crew = self.picture, self.handover.crew
         states = picture.states()
+        found = health(picture, crew, self.stage())
         return Gauges(
             version=tidegate.__version__,
             generation=picture.number,
             loaded=picture.since,
-            attempted=self.attempted,
+            attempted=self.loads.attempted,
             problems=len(picture.problems),
             alerts=picture.alerts_by_code(),
             entries={state.value: states.get(state.value, 0) for state in EntryState},
@@ -155,9 +150,11 @@ class Generations:
             workers_current=sum(child.generation == picture.number for child in crew.alive),
             sessions=sum(child.sessions for child in crew.alive),
             restarts=crew.restarts,
-            loads=self.loads,
-            loads_failed=self.loads_failed,
+            loads=self.loads.count,
+            loads_failed=self.loads.failed,
             settings_last_good=picture.settings_last_good,
+            unready=found.unready,
+            degraded=bool(found.degraded),
             columns=self.columns.columns,
         )
 

@@ -16,11 +16,14 @@ from typing import Any
 
 import tidegate
 from tidegate.alerts import Alert, Book
+from tidegate.live.ages import Ages, aged
 from tidegate.live.restraints import NO_HOLDS, Holds, tripped
 from tidegate.loader.report import Report, entry_document, problem_document
+from tidegate.loader.sources import SourceFile
 from tidegate.model import Entry, Problem
 from tidegate.settings import Settings, to_json
 from tidegate.supervisor.crew import Crew
+from tidegate.supervisor.health import health
 
 
 @dataclass(slots=True)
@@ -36,9 +39,12 @@ class Picture:
     since: float = 0.0  # when this generation was loaded
     loaded: float = 0.0  # when a load last succeeded, with or without a new generation
     desired: str = ""  # digest of the sources as last seen by a load
+    sources: tuple[SourceFile, ...] = ()  # as last read
+    looked: float = 0.0  # when
     book: Book = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     holds: Holds = NO_HOLDS  # what is eased
+    ages: Ages = field(default_factory=dict)  # since when each entry is in its state
     parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time
     _long: str = ""
     _counted: tuple[Entry, ...] | None = None
@@ -54,11 +60,21 @@ class Picture:
             self._seen = (self.report.entries, self.holds, known)
         return known
 
+    def read(self, report: Report) -> None:
+        """A load has read the sources, whatever came of it."""
+        self.desired, self.sources, self.looked = report.sources_digest, report.sources, report.read
+
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""
+        if self.report.image:
+            self.ages = aged(self.ages, self.entries, time.time())
+        ages, never = self.ages, ("", 0.0)
         self._long = json.dumps(
             {
-                "entries": [entry_document(entry) for entry in self.entries],
+                "entries": [
+                    {**entry_document(entry), "since": ages.get(str(entry.key), never)[1]} for entry in self.entries
+                ],
+                "sources": [source.document(self.looked) for source in self.sources],
                 "problems": [problem_document(problem) for problem in self.problems],
                 "alerts": [alert_json(alert) for alert in self.book.values()],
             }
@@ -79,11 +95,13 @@ class Picture:
     ) -> str:
         """The whole status as JSON. `brief`: without the long part, for who asks often."""
         now = time.time()
+        state = health(self, workers, stage)
         short = {
             "version": tidegate.__version__,
             "pid": os.getpid(),
             "stage": stage,
-            "degraded": bool(self.book) or not self.number,
+            "degraded": bool(state.degraded),
+            "health": state.document(),
             "started": self.started,
             "now": now,
             "generation": {
