@@ -84,14 +84,12 @@ def work(child: Confined, request: Request) -> None:
         problems = (*problems, live.mass_vanish(gone, accepted))
         kept = (*kept, Source(_GONE, error="more than half of all entries are gone at once"))
         policy = _load(child, request, kept, lists, accepted)
-    child.progress("the image")
-    data = image.build(policy.loaded, request.number, before)
+    data = _build(child, request, policy, before)
     proved = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
     if proved.skip:
         problems = (*problems, *proved.problems)
         policy = _load(child, request, kept, lists, accepted, proved.skip)
-        child.progress("the image")
-        data = image.build(policy.loaded, request.number, before)
+        data = _build(child, request, policy, before)
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     number = live.next_number(accepted, image.digest_of(data), request.number)
     digest = _prove(image.numbered(data, number), child)
@@ -118,6 +116,11 @@ def work(child: Confined, request: Request) -> None:
         sources=directory.described(found, sources, lists.read),
     )
     _write(child.result, encode(report))
+
+
+def _build(child: Confined, request: Request, policy: LoadedPolicy, before: image.Earlier) -> bytes:
+    child.progress("the image")
+    return image.build(policy.loaded, request.number, before)
 
 
 def _believed(
