@@ -89,8 +89,7 @@ def test_not_ready_without_a_worker(port: int, tmp_path: Path) -> None:
         daemon.start()
         until(lambda: asked(port, "/readyz")[0] == 200, "it is ready")
         for _ in range(4):  # each death makes the next pause longer
-            until(lambda: daemon.workers(), "a worker")
-            os.kill(daemon.workers()[0], signal.SIGKILL)
+            os.kill(until(daemon.workers, "a worker")[0], signal.SIGKILL)
         seen = until(lambda: daemon.status()["health"]["unready"], "it is not ready")
         assert ["no worker is ready"] == seen
         until(lambda: asked(port, "/readyz")[0] == 200, "it is ready again")
