@@ -90,21 +90,22 @@ class Session:
         self._event(b"C", b"client.example.com\0004" + struct.pack("!H", 4711) + b"192.0.2.7\0", 0x1000)
         self._event(b"H", b"client.example.com\0", 0x2000)
 
-    def mail(self) -> tuple[str, bytes]:
-        """MAIL of a logged-in sender; the answer's letter and data."""
+    def mail(self, sender: str = "alice@example.com") -> tuple[str, bytes]:
+        """MAIL of somebody with a login; the answer's letter and data."""
         self._macros(
             b"M",
-            **{"{auth_authen}": "alice", "{auth_type}": "PLAIN", "{mail_addr}": "alice@example.com", "i": "4ABC"},
+            **{"{auth_authen}": "alice", "{auth_type}": "PLAIN", "{mail_addr}": sender, "i": "4ABC"},
         )
-        return self._event(b"M", b"<alice@example.com>\0", 0x4000)
+        return self._event(b"M", f"<{sender}>\0".encode(), 0x4000)
 
-    def envelope(self) -> str:
+    def envelope(self, sender: str = "alice@example.com", recipients: Sequence[str] = ("bob@example.net",)) -> str:
         """MAIL and RCPT; "" or the reply that ended it."""
-        letter, data = self.mail()
-        if letter not in "c":
-            return answer(letter, data)
-        self._macros(b"R", **{"{rcpt_addr}": "bob@example.net"})
-        letter, data = self._event(b"R", b"<bob@example.net>\0", 0x8000)
+        letter, data = self.mail(sender)
+        for recipient in recipients:
+            if letter not in "c":
+                break
+            self._macros(b"R", **{"{rcpt_addr}": recipient})
+            letter, data = self._event(b"R", f"<{recipient}>\0".encode(), 0x8000)
         return "" if letter == "c" else answer(letter, data)
 
     def content(self) -> str:

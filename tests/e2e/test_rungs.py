@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.builders.daemon import Daemon, reject_all, until
+from tests.builders.daemon import ROOT, Daemon, Session, reject_all, until
 
 SOAK = {"soak": "0.5s", "soak_messages": 3}
+BASELINE = ROOT / "policies" / "baseline"
+SABOTAGE = ROOT / "tests" / "builders" / "sabotage"
 
 
 @pytest.fixture
@@ -79,3 +82,99 @@ def test_rung_by_rung(folder: Path) -> None:
         until(lambda: by(daemon, "repaired"), "the candidate serves")
         assert "candidate" == rung(daemon)
         assert set() == daemon.alerts()
+
+
+class Sabotaged(Daemon):
+    """Its loads die as long as `trap` is there."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.trap = folder / "trap"
+        paths = f"PYTHONPATH={SABOTAGE}:{ROOT / 'milter'}"
+        prefix = ("env", paths, f"TIDEGATE_SABOTAGE={self.trap}")
+        super().__init__(folder, prefix=prefix, **{"baseline": BASELINE, **SOAK, **settings})
+
+
+def to_many(daemon: Daemon) -> str:
+    """The reply to a notification for two."""
+    session = Session(daemon.socket)
+    try:
+        session.greet()
+        return session.envelope(sender="", recipients=("a@example.net", "b@example.net")) or session.content()
+    finally:
+        session.close()
+
+
+def test_a_load_that_dies_costs_the_candidate_alone(folder: Path) -> None:
+    """The loader runs out of memory without a culprit: what is proven serves, though nobody has touched a file."""
+    with Sabotaged(folder) as daemon:
+        daemon.policy(reject_all(rule="first"))
+        daemon.start()
+        proven(daemon, "first")
+        daemon.policy(reject_all(rule="second"))
+        until(lambda: by(daemon, "second"), "second is in force")
+        daemon.stop()
+        daemon.trap.touch()
+        daemon.start()
+        assert (True, "proven") == (by(daemon, "first"), rung(daemon))
+        assert {"loader-failed", "proven-serves"} <= daemon.alerts()
+        daemon.trap.unlink()
+        daemon.signal(signal.SIGHUP)
+        until(lambda: by(daemon, "second"), "the candidate serves")
+        until(lambda: set() == daemon.alerts(), "no alert stands")
+
+
+def test_the_baseline(folder: Path) -> None:
+    """Nothing is proven, every source was read: what is wrong everywhere is deferred, the rest goes its way."""
+    with Sabotaged(folder) as daemon:
+        daemon.policy(reject_all(rule="mine"))
+        daemon.trap.touch()
+        daemon.start()
+        until(lambda: rung(daemon) == "baseline", "the baseline serves")
+        assert "accept" == daemon.message()
+        assert to_many(daemon).startswith("451 4.7.1 A notification has one recipient")
+        assert {"loader-died", "loader-failed", "baseline-serves"} == daemon.alerts()
+        assert () == tuple(daemon.status()["ladder"]["proven"])
+        daemon.trap.unlink()
+        daemon.signal(signal.SIGHUP)
+        until(lambda: by(daemon, "mine"), "the candidate serves")
+        until(lambda: set() == daemon.alerts(), "no alert stands")
+
+
+@pytest.mark.parametrize("missing", ["a file", "the baseline", "the setting"])
+def test_no_baseline(folder: Path, missing: str) -> None:
+    """A source that was not read may hold a rule that stops mail: all mail waits."""
+    setting = {"the setting": "off", "the baseline": folder / "nowhere"}.get(missing, BASELINE)
+    with Sabotaged(folder, baseline=setting) as daemon:
+        daemon.policy(reject_all(rule="mine"))
+        daemon.trap.touch()
+        if missing == "a file":
+            (daemon.policies / "20.yaml").symlink_to("nowhere")
+        daemon.start()
+        until(lambda: "no-generation" in daemon.alerts(), "the alert")
+        assert "none" == rung(daemon)
+        assert daemon.message().startswith("451")
+
+
+def test_a_first_load_that_takes_long(folder: Path) -> None:
+    """What is proven serves meanwhile, without an alert; the candidate takes its place when it is there."""
+    with Sabotaged(folder) as daemon:
+        daemon.policy(reject_all(rule="first"))
+        daemon.start()
+        proven(daemon, "first")
+        daemon.stop()
+        daemon.policy(reject_all(rule="second"))
+        daemon.trap.write_text("stop")
+        began = time.monotonic()
+        daemon.start()
+        assert time.monotonic() - began < 10.0
+        assert (True, "proven") == (by(daemon, "first"), rung(daemon))
+        assert set() == daemon.alerts()
+        os.kill(stopped_child(daemon), signal.SIGCONT)
+        until(lambda: by(daemon, "second"), "the candidate serves")
+        assert "candidate" == rung(daemon)
+
+
+def stopped_child(daemon: Daemon) -> int:
+    """The loader that has stopped itself (proc(5): state T)."""
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    return int(next(pid for pid in children if Path(f"/proc/{pid}/stat").read_text().split()[2] == "T"))

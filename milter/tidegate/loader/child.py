@@ -16,7 +16,7 @@ from types import MappingProxyType
 from tidegate import image, live
 from tidegate.alerts import problem
 from tidegate.live import proven
-from tidegate.loader import proof
+from tidegate.loader import baseline, proof
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
 from tidegate.loader.hints import hints_of
@@ -40,6 +40,7 @@ class Request:
     skip: frozenset[str] = frozenset()  # progress names that killed a child
     problems: tuple[Problem, ...] = ()  # one for each of those
     confirmed: bool = False  # a person said that what is missing is meant to be gone
+    instead_of: str = ""  # the policy directory for which the packaged baseline, in `policies`, is to serve
     before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
 
 
@@ -62,10 +63,10 @@ def work(child: Confined, request: Request) -> None:
     began, read = time.monotonic(), time.time()
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
-    accepted, problems = live.read_accepted(request.state)
+    accepted, problems = (live.Accepted(), ()) if request.instead_of else live.read_accepted(request.state)
     sources, lost = _believed(request, found, accepted)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
-    unread = found.error or _all_unread(sources) or _forgotten(request, sources, accepted)
+    unread = found.error or _all_unread(sources) or _doubtful(request, sources, accepted)
     if unread and not accepted.texts:
         _nothing(child, request, unread, problems, began)
         return
@@ -93,12 +94,10 @@ def work(child: Confined, request: Request) -> None:
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     number = live.next_number(accepted, image.digest_of(data), request.number)
     digest = _prove(image.numbered(data, number), child)
-    child.progress("the record of accepted entries")
-    problems = (
-        *problems,
-        *_record(request.state, loaded, sources, accepted, stands, (number, digest)),
-        *_keep(request.state, policy, lists),
-    )
+    if not request.instead_of:
+        child.progress("the record of accepted entries")
+        fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest))
+        problems = (*problems, *_record(request.state, fresh), *_keep(request.state, policy, lists))
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
         digest=digest,
@@ -179,8 +178,14 @@ def _nothing(child: Confined, request: Request, why: str, problems: tuple[Proble
     _write(child.result, encode(report))
 
 
-def _forgotten(request: Request, sources: tuple[Source, ...], accepted: live.Accepted) -> str:
-    """Why an empty directory is not believed: the record of what it held is lost, and something was proven once."""
+def _doubtful(request: Request, sources: tuple[Source, ...], accepted: live.Accepted) -> str:
+    """Why an empty directory is not believed: the record of what it held is lost, and something was proven once.
+
+    Of the baseline: why it may not serve.
+    """
+    if request.instead_of:
+        missing = baseline.unread(request.instead_of, request.state)
+        return missing or ("" if sources else f"{request.policies} holds no baseline")
     lost = not sources and not accepted.number and not request.confirmed and bool(proven.known(request.state))
     return "the policy directory is empty, and the record of what it held is lost" if lost else ""
 
@@ -236,16 +241,9 @@ def _write(descriptor: int, data: bytes) -> None:
         done += os.pwrite(descriptor, memoryview(data)[done:], done)
 
 
-def _record(
-    state: str,
-    loaded: Loaded,
-    sources: tuple[Source, ...],
-    before: live.Accepted,
-    digest: str,
-    generation: tuple[int, str],
-) -> tuple[Problem, ...]:
+def _record(state: str, accepted: live.Accepted) -> tuple[Problem, ...]:
     try:
-        live.write_accepted(state, live.accept(loaded, sources, before, digest, time.time(), generation))
+        live.write_accepted(state, accepted)
     except OSError as error:
         text = f"the record of accepted entries can't be written: {error.strerror}"
         return (problem("record-unwritable", text, Place(state, 0, 0)),)

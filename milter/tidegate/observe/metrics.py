@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tidegate.observe.counters import BUCKETS, Counters, Event
 
+RUNGS = ("candidate", "proven", "baseline", "none")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _EVENTS = {
@@ -45,6 +46,10 @@ class Gauges:
     settings_last_good: bool = False
     unready: Sequence[str] = ()  # why no message would be judged now
     degraded: bool = False
+    rung: str = "none"  # one of RUNGS: where what serves comes from
+    proven: int = 0
+    proven_at: float = 0.0
+    quarantined: int = 0
     columns: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -137,12 +142,22 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         ("tidegate_workers_current", "gauge", "Workers with the newest generation.", gauges.workers_current),
         ("tidegate_sessions", "gauge", "Open milter sessions.", gauges.sessions),
         ("tidegate_settings_last_good", "gauge", "1: last good settings run.", int(gauges.settings_last_good)),
+        ("tidegate_proven_generations", "gauge", "Proven generations on record.", gauges.proven),
+        ("tidegate_proven_timestamp_seconds", "gauge", "When the newest was proven; 0: none.", gauges.proven_at),
+        ("tidegate_quarantined_generations", "gauge", "Generations that must not go live.", gauges.quarantined),
         ("tidegate_worker_restarts_total", "counter", "Workers that had to be replaced.", gauges.restarts),
         ("tidegate_loads_total", "counter", "Policy loads.", gauges.loads),
         ("tidegate_loads_failed_total", "counter", "Loads that came to nothing.", gauges.loads_failed),
     )
     for name, kind, manual, value in single:
         _family(lines, name, kind, manual, [({}, value)])
+    _family(
+        lines,
+        "tidegate_rung",
+        "gauge",
+        "1: what serves comes from here.",
+        [({"rung": rung}, int(rung == gauges.rung)) for rung in RUNGS],
+    )
     _family(
         lines,
         "tidegate_entries",

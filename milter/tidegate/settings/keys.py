@@ -77,6 +77,10 @@ def _path(text: str) -> str:
     return os.path.normpath(text)
 
 
+def _path_or_off(text: str) -> str:
+    return "" if text in ("off", "false", "no", "none") else _path(text)
+
+
 def _log(text: str) -> str:
     return text if text == "stderr" else _path(text)
 
@@ -195,6 +199,11 @@ KEYS: dict[str, KeyRow] = {
     "default_realm": KeyRow(_realm, "completes a login without `@`", "none"),
     "recipient_delimiter": KeyRow(
         _delimiter, "addresses are compared without the tag behind it, as Postfix's setting of that name", "none"
+    ),
+    "baseline": KeyRow(
+        _path_or_off,
+        "what serves where your policies were read, can't be loaded, and none was proven; `off`: all mail waits",
+        "the packaged `/usr/share/tidegate/policies/baseline`",
     ),
     "soak": KeyRow(
         _duration(0.0, 604800.0),

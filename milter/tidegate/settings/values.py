@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 
 STATE = "/var/lib/tidegate"
+BASELINE = "/usr/share/tidegate/policies/baseline"
 
 
 class ListenKind(str, Enum):
@@ -63,6 +64,7 @@ class Settings:
     default_realm: str = ""
     recipient_delimiter: str = ""
     poll: float = 2.0
+    baseline: str = BASELINE  # "": none
     soak: float = 600.0
     soak_messages: int = 50
 

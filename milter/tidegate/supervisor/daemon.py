@@ -253,6 +253,7 @@ class Supervisor:
                 self._reception.open(self._conditions)
                 self._clerk.stopped = False
                 self.stage = Stage.SERVING
+                self._rungs.resume()
                 self._loads.resume()
         elif not self._loads.busy and time.time() - self._loads.attempted > RELOAD_AGE:
             self._loads.ask()

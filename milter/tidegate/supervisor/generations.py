@@ -155,6 +155,10 @@ class Generations:
             settings_last_good=picture.settings_last_good,
             unready=found.unready,
             degraded=bool(found.degraded),
+            rung=picture.standing.rung,
+            proven=picture.standing.proven,
+            proven_at=picture.standing.proven_at,
+            quarantined=picture.standing.quarantined,
             columns=self.columns.columns,
         )
 

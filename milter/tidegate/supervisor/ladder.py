@@ -28,7 +28,8 @@ from tidegate.model import Place, Problem, Severity
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.errands import Errands
 from tidegate.supervisor.generations import Generations
-from tidegate.supervisor.loads import Outcome
+from tidegate.supervisor.loads import Loads, Outcome
+from tidegate.supervisor.picture import Standing
 
 _RECALL = "recall"
 
@@ -52,6 +53,7 @@ class Ladder:
     generations: Generations
     conditions: Conditions
     errands: Errands
+    baseline: Loads | None = None  # how it is loaded; None: the settings switch it off
     rung: Rung = Rung.NONE
     why: str = ""  # what is in force is not what is on disk
     known: tuple[proven.Proven, ...] = ()
@@ -71,7 +73,7 @@ class Ladder:
     @property
     def busy(self) -> bool:
         """Is a rung being looked for?"""
-        return self.errands.busy(_RECALL)
+        return self.errands.busy(_RECALL) or (self.baseline is not None and self.baseline.busy)
 
     # ── loads ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,9 +103,9 @@ class Ladder:
         if self.rung is Rung.CANDIDATE:
             return  # the last generation stays
         self.why = why
-        self._judge()
         if self.rung is Rung.NONE:
             self._recall()
+        self._judge()
 
     def meanwhile(self) -> None:
         """The first load takes long: what is proven serves until it is done."""
@@ -210,18 +212,45 @@ class Ladder:
     def _nothing(self, back: str, why: str) -> None:
         if back:
             self.conditions.raise_("no-way-back", f"there is no proven generation to go back to: {why}")
+        elif self.why and self.rung is Rung.NONE and self.baseline:
+            self.baseline.ask()
         elif self.why:
             self._judge()
 
-    def _judge(self) -> None:
-        """The alerts of the rung that serves."""
+    def baseline_loaded(self, outcome: Outcome) -> None:
+        """The last rung that serves was loaded, or may not serve."""
+        if self.rung is not Rung.NONE:
+            return  # the candidate came meanwhile
+        report = outcome.report
+        if report is None or not report.image:
+            found = (*outcome.problems, *(report.problems if report else ()))
+            _log.error("baseline refused", reasons=[one.message for one in found][:5])
+            self._judge(f" (the baseline may not: {found[-1].message})" if found else "")
+            return
+        self.rung = Rung.BASELINE
+        self.generations.take(replace(report, problems=()), outcome.image)
+        self.generations.announce()
+        self._judge()
+        self.conditions.entries_changed()
+        _log.error("baseline serves", generation=self.generations.picture.number, reason=self.why)
+
+    def _judge(self, more: str = "") -> None:
+        """The alerts of the rung that serves. `more`: why not even the baseline does."""
         number = self.generations.picture.number
         texts = {
             Rung.PROVEN: ("proven-serves", f"{self.why}: proven generation {number} serves"),
-            Rung.NONE: ("no-generation", f"{self.why}, and nothing else can serve: all mail is deferred"),
+            Rung.BASELINE: ("baseline-serves", f"{self.why}, and none is proven: the packaged baseline serves"),
+            Rung.NONE: ("no-generation", f"{self.why}, and nothing else can serve{more}: all mail is deferred"),
         }
         for rung, (code, text) in texts.items():
             self.conditions.judge(code, text if self.why and rung is self.rung and not self.busy else "")
+
+    def stand(self) -> None:
+        """Into the picture, for the metrics."""
+        newest = max((one.proven for one in self.known), default=0.0)
+        self.generations.picture.standing = Standing(
+            self.rung.value, len(self.known), newest, len(self.quarantine_.barred)
+        )
 
     def document(self) -> dict[str, Any]:
         """For the status."""

@@ -26,6 +26,16 @@ from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.health import health
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where what serves comes from (supervisor/ladder.py), and what is on record beside it."""
+
+    rung: str = "none"
+    proven: int = 0
+    proven_at: float = 0.0  # POSIX seconds of the newest; 0: none
+    quarantined: int = 0
+
+
 @dataclass(slots=True)
 class Picture:
     """The supervisor's knowledge of itself. Times are POSIX seconds; 0: never."""
@@ -45,6 +55,7 @@ class Picture:
     problems: tuple[Problem, ...] = ()
     holds: Holds = NO_HOLDS  # what is eased
     ages: Ages = field(default_factory=dict)  # since when each entry is in its state
+    standing: Standing = field(default_factory=Standing)
     parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time
     _long: str = ""
     _counted: tuple[Entry, ...] | None = None

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from tidegate.live.soak import Wanted
-from tidegate.model import Problem
+from tidegate.loader.child import Request
+from tidegate.model import Conventions, Problem
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.errands import Errands
@@ -36,10 +37,20 @@ class Rungs:
         settings = picture.settings
         self._errands = Errands(prepare)
         self.ladder = Ladder(settings.state, generations, conditions, self._errands)
+        self._generations = generations
+        self._settings = settings
+        self._baseline = Loads(self._request, self.ladder.baseline_loaded, prepare)
+        self.ladder.baseline = self._baseline if settings.baseline else None
         wanted = Wanted(settings.soak, settings.soak_messages)
         self._soaking = Soaking(self.ladder, generations.counters, workers, wanted, eased)
         picture.parts["ladder"] = self.ladder.document
         picture.parts["soak"] = lambda: self._soaking.document(time.monotonic())
+
+    def _request(self) -> Request:
+        settings = self._settings
+        conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
+        number = self._generations.highest + 1
+        return Request(settings.baseline, settings.state, conventions, number, instead_of=settings.policies)
 
     def loaded(self, outcome: Outcome) -> tuple[Problem, ...]:
         """A load ended. Returns the problems of the policies that stand now."""
@@ -58,13 +69,20 @@ class Rungs:
     def tick(self, now: float, serving: bool) -> None:
         """Kill whoever takes too long, and let what serves soak."""
         self._errands.tick(now)
+        self._baseline.tick(now)
+        self.ladder.stand()
         if serving:
             self._soaking.tick(now)
 
     def reaped(self, pid: int, status: int) -> bool:
         """A process ended; True if it was one of theirs."""
-        return self._errands.reaped(pid, status)
+        return self._errands.reaped(pid, status) or self._baseline.reaped(pid, status)
 
     def stop(self) -> None:
         """The daemon ends, or a successor writes the records."""
         self._errands.stop()
+        self._baseline.stop()
+
+    def resume(self) -> None:
+        """The successor did not come."""
+        self._baseline.stopped = False
