@@ -24,6 +24,7 @@ from tidegate.policy.restraints import EXPECT_KEYS as RULE_EXPECT_KEYS
 from tidegate.policy.scenarios import EXPECT_KEYS, SCENARIO_FILE_KEYS, SCENARIO_KEYS
 from tidegate.policy.schedule import ACTIVE_KEYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
+from tidegate.postfix import CODES as POSTFIX_CODES
 from tidegate.settings.keys import KEYS as SETTINGS
 
 HERE = Path(__file__).parent / "reference.md"
@@ -136,6 +137,14 @@ def text() -> str:
             "Problems of the daemon",
             ("code", "meaning", "cure"),
             ((f"`{code}`", summary, cure) for code, (summary, cure) in DAEMON_CODES.items()),
+        ),
+        (
+            "What `tidegate postfix check` finds",
+            ("code", "severity", "meaning", "cure"),
+            (
+                (f"`{code}`", severity.name.lower(), summary, cure)
+                for code, (severity, summary, cure) in POSTFIX_CODES.items()
+            ),
         ),
         ("Metrics", ("metric", "type", "meaning"), _metrics()),
     ]

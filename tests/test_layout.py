@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "engine", "image"})
-_SHELL = frozenset(
-    {"trial", "observe", "alerts", "live", "front", "settings", "channel", "control", "notify", "records", "ledger"}
+_SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
+    {"channel", "control", "notify", "records", "ledger", "postfix"}
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -41,6 +41,7 @@ LAW: dict[str, frozenset[str]] = {
     "front": frozenset({"model", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "settings": frozenset({"model", "policy", "alerts", "records"}),
+    "postfix": frozenset({"model", "records"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
     "worker": frozenset({"model", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
     "clerk": frozenset({"loader", "live", "observe", "settings", "channel", "ledger"}),

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),
+    "postfix": ("tidegate.cli.postfix", "postfix", "Put us in front of Postfix, or name what goes past us."),
     "completion": ("tidegate.cli.completion", "completion", "The completion script of a shell."),
 }
 

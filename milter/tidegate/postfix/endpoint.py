@@ -1,0 +1,92 @@
+"""Where Postfix finds us: the same socket as it is written with a chroot and without, and who may connect to it."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_ANYWHERE = ("0.0.0.0", "::", "[::]", "127.0.0.1", "localhost", "::1", "[::1]", "")
+
+_PATIENCE = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where we listen, as this machine sees it: an absolute path, or host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def for_postfix(self, queue: str) -> str:
+        """What to write into smtpd_milters: a path below the queue directory is right with and without chroot."""
+        if self.path:
+            inside = os.path.relpath(self.path, queue) if queue else ""
+            return f"unix:{self.path if not inside or inside.startswith('..') else inside}"
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost", "") else self.host
+        return f"inet:[{host.strip('[]')}]:{self.port}" if ":" in host else f"inet:{host}:{self.port}"
+
+
+def is_ours(endpoint: str, reach: Reach, queue: str, chroot: bool) -> bool:
+    """Does this endpoint of a milter list lead to us?"""
+    kind, _, rest = endpoint.partition(":")
+    if kind == "unix" and reach.path:
+        # Relative to the queue directory in both cases (postconf(5), smtpd_milters); absolute below it in a chroot.
+        path = os.path.join(queue, rest.lstrip("/")) if chroot or not rest.startswith("/") else rest
+        return os.path.normpath(path) == os.path.normpath(reach.path) or (
+            chroot and os.path.normpath(rest) == os.path.normpath(reach.path)
+        )
+    if kind in ("inet", "inet6") and reach.port:
+        host, _, port = rest.rpartition(":")
+        return port == str(reach.port) and (host == reach.host or (host in _ANYWHERE and reach.host in _ANYWHERE))
+    return False
+
+
+def obstacle(path: str, user: str) -> str:
+    """Why `user` can't connect to the unix socket at `path`; "" where it can.
+
+    connect(2) asks for write permission on the socket and search permission on every folder above it.
+    """
+    try:
+        account = pwd.getpwnam(user)
+        groups = {account.pw_gid, *(one.gr_gid for one in grp.getgrall() if user in one.gr_mem)}
+    except KeyError:
+        return f"there is no user {user}, so whether Postfix can connect to {path} can't be told"
+    parents = [str(one) for one in PurePosixPath(path).parents][::-1]
+    for place, wanted in [*((one, 1) for one in parents), (path, 2)]:
+        try:
+            found = os.stat(place)
+        except OSError as error:
+            return f"{place}: {error.strerror}"
+        if not _may(found, account.pw_uid, groups, wanted):
+            what = "connect to" if wanted == 2 else "pass through"
+            return f"{user} may not {what} {place} ({stat.filemode(found.st_mode)})"
+        if place == path and not stat.S_ISSOCK(found.st_mode):
+            return f"{place} is no socket"
+    return ""
+
+
+def nobody(reach: Reach) -> str:
+    """Why nobody answers where we should listen; "" where somebody does."""
+    host = "127.0.0.1" if reach.host in _ANYWHERE and ":" not in reach.host else reach.host.strip("[]")
+    family = socket.AF_UNIX if reach.path else socket.AF_INET6 if ":" in host else socket.AF_INET
+    where: str | tuple[str, int] = reach.path or (host, reach.port)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as link:
+            link.settimeout(_PATIENCE)
+            link.connect(where)
+    except OSError as error:
+        return f"nobody answers at {reach.for_postfix('')}: {error.strerror or error}; start the daemon first"
+    return ""
+
+
+def _may(found: os.stat_result, uid: int, groups: set[int], wanted: int) -> bool:
+    if uid == 0:
+        return True
+    shift = 6 if found.st_uid == uid else 3 if found.st_gid in groups else 0
+    return bool(found.st_mode >> shift & wanted)

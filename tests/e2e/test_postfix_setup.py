@@ -1,0 +1,86 @@
+"""`tidegate postfix` on a Postfix that runs: in, mail is judged; out, it is not, and the files are as they were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.e2e.harness.client import Client, a_message
+from tests.e2e.harness.daemon import Daemon
+from tests.e2e.harness.postfix import Postfix, Service
+from tests.e2e.harness.sink import Sink
+from tests.e2e.harness.site import ALICE, BOB
+from tests.e2e.harness.texts import SITE, on_subject, refuse, rules
+
+POLICIES = {"10.yaml": SITE, "20.yaml": rules(on_subject("stop-me", refuse()))}
+
+
+@pytest.fixture
+def site() -> Iterator[tuple[Daemon, Postfix]]:
+    """A daemon, and a Postfix that does not know it: a submission service, and one for mail that comes in."""
+    with ExitStack() as stack:
+        sink = stack.enter_context(Sink())
+        postfix = Postfix(sink.port, [Service(), Service(submission=False, options={"mynetworks": "127.0.0.0/8"})])
+        daemon = stack.enter_context(Daemon(POLICIES))
+        stack.enter_context(postfix)
+        yield daemon, postfix
+
+
+def files(postfix: Postfix) -> list[bytes]:
+    """main.cf and master.cf."""
+    return [(postfix.etc / name).read_bytes() for name in ("main.cf", "master.cf")]
+
+
+def code(postfix: Postfix, subject: str) -> int:
+    """What a message through submission is answered with."""
+    with Client(postfix.services[0].port) as client:
+        client.xclient(login=ALICE)
+        return client.send(ALICE, [BOB], a_message(subject)).final.code
+
+
+def postfix_command(daemon: Daemon, postfix: Postfix, *arguments: str) -> tuple[int, str]:
+    """Exit code and everything that it said."""
+    done = daemon.command("postfix", *arguments, "--config", str(daemon.config), "--postfix", str(postfix.etc))
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_in_and_out(site: tuple[Daemon, Postfix]) -> None:
+    """A dry run changes nothing; `enable` has mail judged at once; `check` tries the service, and the daemon sees it;
+    `disable` leaves the files byte for byte as they were."""
+    daemon, postfix = site
+    before = files(postfix)
+    status, text = postfix_command(daemon, postfix, "status")
+    assert (status, "DOES NOT ASK US" in text) == (1, True)
+    assert postfix_command(daemon, postfix, "enable", "--dry-run")[0] == 0
+    assert files(postfix) == before
+    assert [250, 250] == [code(postfix, subject) for subject in ("one", "stop-me")]
+
+    status, text = postfix_command(daemon, postfix, "enable")
+    assert status == 0, text
+    assert "+tidegate = {" in text
+    assert [250, 550] == [code(postfix, subject) for subject in ("two", "stop-me")]
+    status, text = postfix_command(daemon, postfix, "check", "--json")
+    service = f"127.0.0.1:{postfix.services[0].port}/inet"
+    tried = {one["service"]: one for one in json.loads(text)["services"]}
+    assert tried[service]["seen"] is True
+    assert {"service-unjudged", "default-action", "socket-unreachable"} & {
+        one["code"] for one in json.loads(text)["findings"] if one["source"] == service
+    } == set()
+
+    status, text = postfix_command(daemon, postfix, "disable")
+    assert status == 0, text
+    assert files(postfix) == before
+    assert [250, 250] == [code(postfix, subject) for subject in ("three", "stop-me")]
+
+
+def test_nobody_listens(site: tuple[Daemon, Postfix]) -> None:
+    """Without our socket all mail would be deferred: `enable` refuses, and says why."""
+    daemon, postfix = site
+    daemon.kill()  # its socket stays behind
+    before = files(postfix)
+    status, text = postfix_command(daemon, postfix, "enable")
+    assert (status, "nothing was changed" in text) == (2, True)
+    assert files(postfix) == before
