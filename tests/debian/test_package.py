@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tidegate
+from tidegate.postfix import kept
 from tidegate.settings import Settings, load_settings
 from tidegate.settings.values import STATE
 
@@ -177,7 +178,15 @@ def test_logcheck_passes_over_what_is_normal(stamp: str, said: str, expected: in
     assert expected == done.returncode
 
 
-def test_both_readmes_give_one_line_for_postfix() -> None:
-    """The line for master.cf is the same in README.md and README.Debian."""
-    (line,) = re.findall(r"-o \{ smtpd_milters = .*", read("tidegate.README.Debian"))
-    assert line in (ROOT / "README.md").read_text()
+def test_both_readmes_name_the_same_commands_for_postfix() -> None:
+    """What README.Debian tells to run for Postfix, README.md tells as well."""
+    commands = re.findall(r"^    (tidegate postfix .*)$", read("tidegate.README.Debian"), re.MULTILINE)
+    assert ["tidegate postfix enable --dry-run", "tidegate postfix enable", "tidegate postfix check"] == commands
+    readme = (ROOT / "README.md").read_text()
+    assert [] == [command for command in commands if command not in readme]
+
+
+def test_removal_takes_back_what_enable_did() -> None:
+    """prerm looks for the record that `tidegate postfix enable` leaves, under the name that it has."""
+    assert f"/var/lib/tidegate/{kept.PREFIX}*" in read("tidegate.prerm")
+    assert "tidegate postfix disable" in read("tidegate.prerm")
