@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
+    "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),

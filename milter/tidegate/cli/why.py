@@ -22,7 +22,7 @@ from tidegate.cli.site import CONFIG, find_site
 
 _WORD = re.compile(r"[A-Za-z0-9]{4,40}\Z")
 _LINE = 1 << 20  # bytes of a line that are read; ours are far shorter
-_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @click.command()
@@ -76,12 +76,11 @@ def _lines(path: str) -> Iterator[str]:
     if path == "-":
         yield from _read(sys.stdin.buffer)
         return
-    rotated = [one for one in glob.glob(f"{glob.escape(path)}[.-]*") if _changed(one)]
-    for name in sorted(rotated, key=_changed):
+    for name in rotated(path):
         try:
-            with _opened(name) as file:
+            with opened(name) as file:
                 yield from _read(file)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             click.echo(safe(f"tidegate: {name} is passed over: {error}"), err=True)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -94,7 +93,13 @@ def _lines(path: str) -> Iterator[str]:
         raise UnableError(f"{path}: {error.strerror}") from error
 
 
-def _opened(name: str) -> IO[bytes]:
+def rotated(path: str) -> list[str]:
+    """The rotated forms of a log, oldest first."""
+    return sorted((one for one in glob.glob(f"{glob.escape(path)}[.-]*") if _changed(one)), key=_changed)
+
+
+def opened(name: str) -> IO[bytes]:
+    """A log file, packed or not."""
     match os.path.splitext(name)[1]:
         case ".gz":
             return cast(IO[bytes], gzip.open(name))

@@ -96,11 +96,19 @@ def parsed(text: bytes) -> Row | None:
         return None
 
 
+def keep_owner(descriptor: int, folder: Path) -> None:
+    """A command that root runs must not take the ledger from the daemon's account. Raises OSError."""
+    if os.geteuid() == 0:
+        state = os.stat(folder)
+        os.fchown(descriptor, state.st_uid, state.st_gid)
+
+
 @contextmanager
 def locked(folder: Path, how: int) -> Iterator[None]:
     """Hold the ledger's lock; `how` as fcntl.flock has it. Raises BusyError, or another OSError."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        keep_owner(descriptor, folder)
         try:
             fcntl.flock(descriptor, how)
         except BlockingIOError as error:

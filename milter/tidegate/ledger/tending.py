@@ -9,11 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tidegate import records
-from tidegate.ledger.rows import FOLDER, ROWS, Row, line, locked, read_rows
+from tidegate.ledger.rows import FOLDER, ROWS, Row, keep_owner, line, locked, read_rows
 
 LISTED = 1000  # rows that one rule may list
 ALL = 10_000  # and all of them together
@@ -61,27 +60,26 @@ def _fold(rows: Sequence[Row]) -> Row:
     )
 
 
-def forget(state: str, who: Collection[str], senders: Collection[str]) -> int:
+def forget(state: str, who: Collection[str], senders: Collection[str], *, only_count: bool = False) -> int:
     """Drop what tells of a person, by fingerprint, or by the masked sender where a row has none; the count stays.
 
-    The number of rows that were changed. Raises OSError.
+    The number of rows that were meant. Raises OSError.
     """
-    wanted, masks, changed = set(who), set(senders), 0
+    wanted, masks = set(who), set(senders)
+
+    def meant(row: Row) -> bool:
+        return bool(wanted & set(row.who) or (not row.who and masks & {row.sender, row.login}))
 
     def without(rows: Iterable[Row]) -> list[Row]:
-        nonlocal changed
-        kept = []
-        for row in rows:
-            meant = wanted & set(row.who) or (not row.who and masks & {row.sender, row.login})
-            changed += bool(meant)
-            kept.append(
-                replace(row, queue_id="", reference="", sender="", login="", who=(), outcome="") if meant else row
-            )
-        return kept
+        return [
+            Row(row.rule, row.time, certain=row.certain, count=row.count, first=row.first) if meant(row) else row
+            for row in rows
+        ]
 
-    if (Path(state) / FOLDER / ROWS).exists():
+    found = sum(map(meant, read_rows(state)))
+    if found and not only_count:
         _rewrite(state, without)
-    return changed
+    return found
 
 
 def _rewrite(state: str, change: Callable[[list[Row]], list[Row]]) -> None:
@@ -91,6 +89,7 @@ def _rewrite(state: str, change: Callable[[list[Row]], list[Row]]) -> None:
         draft = folder / f"{ROWS}.{os.getpid()}.tmp"
         try:
             with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                keep_owner(file.fileno(), folder)
                 file.writelines(map(line, rows))
                 file.flush()
                 os.fsync(file.fileno())
