@@ -100,7 +100,7 @@ def test_a_rule_that_is_eased_is_exposed(rule: str, easing: Easing, state: str, 
     """What it would have concerned is listed, with what became of it instead."""
     with Daemon(tmp_path) as daemon:
         daemon.state.mkdir()
-        write_holds(str(daemon.state), NO_HOLDS.plus([Hold(rule, easing, By.HAND, "too many")]))
+        write_holds(str(daemon.state), NO_HOLDS.plus([Hold(rule, easing, By.HAND, "too many", until=4e9)]))
         daemon.policy(REPAIRED)
         daemon.start()
         send(daemon, "mallory@example.com", 3, "A")
