@@ -91,7 +91,8 @@ def test_the_prediction_knows_what_is_eased(easings: dict[str, Easing], tmp_path
     with Daemon(tmp_path) as daemon:
         daemon.policy(GOOD)
         daemon.state.mkdir()
-        write_holds(str(daemon.state), NO_HOLDS.plus(Hold(rule, easing, By.HAND, until=4e9) for rule, easing in easings.items()))
+        holds = [Hold(rule, easing, By.HAND, until=4e9) for rule, easing in easings.items()]
+        write_holds(str(daemon.state), NO_HOLDS.plus(holds))
         daemon.start()
         found = {name: (predicted(daemon, mail), happened(daemon, mail)) for name, mail in MAILS.items()}
     assert {name: pair[0] for name, pair in found.items()} == {name: pair[1] for name, pair in found.items()}
