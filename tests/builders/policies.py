@@ -28,6 +28,7 @@ def load_text(
     progress: list[str] | None = None,
     now: float = NOW,
     lost: Collection[str] = (),
+    stale: Mapping[EntryKey, float] | None = None,
 ) -> LoadedPolicy:
     """Load policies `1.yaml`, `2.yaml` …; `files` are list files, `lost` are policy files that can't be read."""
 
@@ -40,7 +41,16 @@ def load_text(
     sources = [Source(f"{number}.yaml", text.encode()) for number, text in enumerate(texts, 1)]
     sources += [Source(name, error="Permission denied") for name in lost]
     told: list[str] = [] if progress is None else progress
-    return load_policy(sources, read_file, conventions or Conventions(), now, accepted, told.append, frozenset(skip))
+    return load_policy(
+        sources,
+        read_file,
+        conventions or Conventions(),
+        now,
+        accepted,
+        told.append,
+        frozenset(skip),
+        stale=stale or {},
+    )
 
 
 def a_rule(when: str = "always", do: str = HOLD, more: str = "", before: str = "") -> str:

@@ -2,18 +2,20 @@
 
 A folder holds policy files (`*.yaml`; `*.yaml.unreadable` is one that can't be read), list files, and `expected`, the
 problem lines as `tidegate check` prints them. `limits` lowers a limit of a module, so that a small file can break it;
-`without-pattern-engine` stands for a machine without the library; `last` holds list files as they last were good.
+`without-pattern-engine` stands for a machine without the library; `last` holds list files as they last were good;
+`before` the policies that were accepted, all of whose entries have been broken for the seconds in its file `age`.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tidegate import patterns
-from tidegate.model import Conventions, Loaded, Problem, Severity, Source
+from tidegate.model import Conventions, EntryKey, Loaded, Problem, Severity, Source
 from tidegate.policy.codes import CODES
 from tidegate.policy.excerpts import MAX_EXCERPT
 from tidegate.policy.load import load_policy
@@ -57,7 +59,13 @@ def load_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
         path = folder / "last" / name
         return Source(name, path.read_bytes()) if path.exists() else Source(name, error="nothing is known")
 
-    return load_policy(sources(folder), read_file, Conventions(), NOW, last_file=last_file).loaded
+    texts: Mapping[EntryKey, str] = {}
+    stale: dict[EntryKey, float] = {}
+    if (folder / "before").is_dir():
+        texts = load_policy(sources(folder / "before"), read_file, Conventions(), NOW).loaded.texts
+        stale = dict.fromkeys(texts, NOW - float((folder / "before" / "age").read_text()))
+    found = load_policy(sources(folder), read_file, Conventions(), NOW, texts, last_file=last_file, stale=stale)
+    return found.loaded
 
 
 @pytest.mark.parametrize("folder", folders(), ids=lambda folder: folder.name)

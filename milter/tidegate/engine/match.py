@@ -17,6 +17,7 @@ from tidegate.conditions.evaluate import cause, evaluate, matched_recipients, we
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import find_field
 from tidegate.conditions.readers import directions
+from tidegate.conditions.stale import STALE, as_stale
 from tidegate.engine.index import dormant
 from tidegate.engine.parts import Stand
 from tidegate.engine.schedule import in_force, sampled
@@ -30,7 +31,6 @@ from tidegate.model import (
     EntryState,
     ExceptClause,
     Not,
-    Quantifier,
     Recipient,
     Recipients,
     Redirect,
@@ -48,7 +48,6 @@ Answer = tuple[Truth, "Cause | None"]
 """A truth, and its cause where it, or what it exempts, is in doubt."""
 
 _BROKEN = Cause(Doubt.PASSING, "the entry is broken")
-_STALE = Cause(Doubt.PASSING, "an edit of the entry is broken; what its last version lets through is in doubt")
 _NOT_YET = Cause(Doubt.PASSING, "not known at RCPT")
 _WHO = Cause(Doubt.PASSING, "which recipients the rule is about can't be known")
 
@@ -90,7 +89,7 @@ def answer(rule: Rule, facts: Facts, recipient: Recipient | None = None) -> Answ
         return UNKNOWN, next((one for one in doubts if one.doubt is Doubt.PASSING), _BROKEN)
     if worst is YES and rule.do.exempt is not None and (stale or rule.stale_exempt):
         acts = rule.do.ending is not None or rule.do.edits
-        return (YES if acts else UNKNOWN), _STALE  # its action serves, its exemption is in doubt
+        return (YES if acts else UNKNOWN), STALE  # its action serves, its exemption is in doubt
     return worst, weigh(doubts) if doubts else None
 
 
@@ -115,7 +114,7 @@ def _not_excepted(clause: ExceptClause, facts: Facts, recipient: Recipient | Non
     if truth is UNKNOWN:
         return UNKNOWN, cause(clause.when, facts, recipient)
     if truth is YES:
-        return (UNKNOWN, _STALE) if stale else (NO, None)
+        return (UNKNOWN, STALE) if stale else (NO, None)
     return YES, None
 
 
@@ -152,21 +151,6 @@ def _about_matched(edit: object) -> bool:
         case Redirect(matched=only):
             return only
     return False
-
-
-@lru_cache(maxsize=1024)
-def as_stale(condition: Condition) -> Condition:
-    """The condition with everything that lets mail through in doubt: a `not` that is NO becomes UNKNOWN."""
-    match condition:
-        case AllOf(children):
-            return AllOf(tuple(as_stale(child) for child in children))
-        case AnyOf(children):
-            return AnyOf(tuple(as_stale(child) for child in children))
-        case Not() | Recipients(Quantifier.NO):
-            return AnyOf((condition, Unknowable(_STALE)))
-        case Recipients(quantifier, child):
-            return Recipients(quantifier, as_stale(child))
-    return condition
 
 
 @lru_cache(maxsize=1024)

@@ -109,6 +109,7 @@ def work(child: Confined, request: Request) -> None:
         lenient=tuple(rule.id for rule in loaded.rules if rule.on_error is OnError.SKIP and rule.do.exempt is None),
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
+        due=policy.due,
         milliseconds=(time.monotonic() - began) * 1000,
         hints=hints_of(loaded, accepted.texts),
         read=read,

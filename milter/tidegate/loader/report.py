@@ -31,6 +31,7 @@ class Report:
     lists: tuple[str, ...] = ()  # list files that were read
     counts: Mapping[str, int] = field(default_factory=dict)
     milliseconds: float = 0.0
+    due: float = 0.0  # when (POSIX seconds) the same sources come to something else; 0: never
     hints: Hints = field(default_factory=Hints)  # for the brake
     read: float = 0.0  # POSIX seconds: when the sources were
     sources: tuple[SourceFile, ...] = ()
@@ -51,6 +52,7 @@ def encode(report: Report) -> bytes:
             "lists": report.lists,
             "counts": dict(report.counts),
             "milliseconds": report.milliseconds,
+            "due": report.due,
             "hints": report.hints.document(),
             "read": report.read,
             "sources": [asdict(source) for source in report.sources],
@@ -74,6 +76,7 @@ def decode(data: bytes) -> Report:
             lists=tuple(map(str, values["lists"])),
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),
+            due=float(values["due"]),
             hints=hints_from(values["hints"]),
             read=float(values["read"]),
             sources=tuple(_source(one) for one in values["sources"]),

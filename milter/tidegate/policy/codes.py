@@ -37,6 +37,7 @@ BUILDER_CODES: dict[str, CodeRow] = {
     ),
     "duplicate-id": CodeRow("an id is used twice: neither entry counts", "rename or remove one of them"),
     "too-large": CodeRow("a condition that grew too large or too deep", "move long enumerations into a list"),
+    "stale-too-long": CodeRow("an entry serves as it last was for longer than its `max_stale`", "repair or restore it"),
     "more-problems": CodeRow("an entry has more problems than are told", "repair those that are shown"),
     "not-yet": CodeRow("this version does not know it yet", "remove it until you run a version that knows it"),
     # conditions

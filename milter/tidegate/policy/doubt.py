@@ -37,6 +37,7 @@ from tidegate.policy.nodes import Sequence as SequenceNode
 from tidegate.policy.read import EntryText
 from tidegate.policy.rules import RuleParts, read_header
 from tidegate.policy.scope import scope_condition
+from tidegate.policy.staleness import MaxStale
 from tidegate.policy.texts import with_reference
 
 WORST = Actions(
@@ -64,6 +65,12 @@ def stale_rule(rule: Rule, texts: Sequence[EntryText], names: Names) -> Rule:
         written = header_of(texts[0], names).mode
         mode = written if written in (Mode.OFF, Mode.SHADOW) else mode
     return replace(rule, mode=mode, state=EntryState.STALE)
+
+
+def max_stale_of(parts: RuleParts, texts: Sequence[EntryText], names: Names) -> MaxStale | None:
+    """How long the last valid version may serve: as the broken text readably says, or as it says itself."""
+    written = header_of(texts[0], names).max_stale if len(texts) == 1 and not _repeats_keys(texts[0]) else None
+    return written or parts.max_stale
 
 
 def _repeats_keys(text: EntryText) -> bool:

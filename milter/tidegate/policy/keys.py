@@ -34,7 +34,7 @@ RULE_KEYS: dict[str, KeyRow] = {
     "per_recipient": KeyRow("judged at RCPT, refuses or defers only that recipient"),
     "examples": KeyRow("cases that match and that don't; they run when the rule's text changes"),
     "expect": KeyRow("how many senders it may hit: max_logins, per; beyond that it goes into shadow"),
-    "max_stale": KeyRow("how long the last good version may serve, e.g. 7d (read, and without effect yet)", True),
+    "max_stale": KeyRow("how long the last good version may serve: 7d, or {after: 7d, then: defer}", True),
     "brake": KeyRow("keep: the brake leaves it alone, but where it is named itself"),
 }
 

@@ -37,6 +37,7 @@ from tidegate.policy.nodes import Mapping as MappingNode
 from tidegate.policy.read import EntryText, FileText
 from tidegate.policy.read import read_file as read_policy
 from tidegate.policy.rules import RuleParts, build_rule
+from tidegate.policy.staleness import MaxStale, aged
 
 Texts = dict[str, list[EntryText]]
 _KILLER = "reading it killed the loader"
@@ -53,6 +54,7 @@ class LoadedPolicy:
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     good_files: frozenset[str] = frozenset()  # list files of lists that are in force as written
     stale_files: frozenset[str] = frozenset()  # list files of lists that serve as they last were
+    due: float = 0.0  # when (POSIX seconds) a load will come to something else: a `max_stale` ends; 0: never
 
 
 def _no_progress(_name: str) -> None:
@@ -115,7 +117,8 @@ def load_policy(
         texts=desk.texts,
         conventions=conventions,
     )
-    return LoadedPolicy(loaded, rules.examples, frozenset(lists.good - lists.stale), frozenset(lists.stale))
+    good, stale_lists = frozenset(lists.good - lists.stale), frozenset(lists.stale)
+    return LoadedPolicy(loaded, rules.examples, good, stale_lists, rules.due)
 
 
 def _order(place: Place) -> tuple[str, int, int]:
@@ -167,6 +170,7 @@ class _Rules:
         self.rules: list[Rule] = []
         self.asks: dict[str, list[str]] = {}
         self.examples: dict[str, tuple[Example, ...]] = {}
+        self.due = 0.0  # when (POSIX seconds) the first `max_stale` ends; 0: never
         self._late: dict[str, str] = {}  # exempting rules, and what they ask that is not known at RCPT
 
     def build_all(self) -> None:
@@ -227,10 +231,27 @@ class _Rules:
             rule = doubt.stale_rule(replace(rule, place=settled.place), texts, desk.names)
         elif parts.examples:
             self.examples[name] = parts.examples
+        if state is EntryState.STALE:
+            rule = self._of_age(settled, doubt.max_stale_of(parts, texts, desk.names), rule)
         self._in_force(settled, parts, rule)
+
+    def _of_age(self, settled: Settled[RuleParts], limit: MaxStale | None, rule: Rule) -> Rule:
+        """The last valid version, or what becomes of it after its `max_stale`."""
+        if limit is None or rule.mode is Mode.OFF:
+            return rule
+        end = self._desk.since(settled) + limit.seconds
+        if self._desk.names.now < end:
+            self.due = min(self.due or end, end)
+            return rule
+        then = "the mail that it may concern is deferred" if limit.defers else "it still serves as it last was"
+        message = f"`{rule.id}` has been broken for longer than its `max_stale`, {limit.text}; {then}: {settled.reason}"
+        self._desk.problems.append(problem("stale-too-long", message, settled.place, entry=settled.key))
+        return aged(rule, limit) if limit.defers else rule
 
     def _in_force(self, settled: Settled[RuleParts], parts: RuleParts, rule: Rule) -> None:
         desk, state, reason = self._desk, settled.state, settled.reason
+        old = rule.state is EntryState.DEFERRING
+        state = rule.state if old else state
         if rule.mode is Mode.OFF:
             state = EntryState.OFF
         elif rule.schedule is not None and rule.schedule.end is not None and rule.schedule.end <= desk.names.now:
@@ -239,7 +260,7 @@ class _Rules:
             state = EntryState.SHADOW
         if state not in (EntryState.OFF, EntryState.EXPIRED):
             judged = state
-            if settled.missing:
+            if settled.missing and not old:
                 judged = EntryState.SHADOW if rule.mode is Mode.SHADOW else EntryState.ACTIVE
             self.rules.append(rule if rule.state is judged else replace(rule, state=judged))
             if parts.late:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from tidegate.policy.nodes import Mapping, Node, Sequence
 from tidegate.policy.restraints import build_brake, build_expect
 from tidegate.policy.schedule import build_sample, build_schedule
 from tidegate.policy.scope import build_scope
+from tidegate.policy.staleness import MaxStale, build_max_stale
 from tidegate.policy.suggest import shown
 from tidegate.policy.when import ConditionBuilder
 
@@ -44,7 +44,6 @@ MAX_PRIORITY = 1_000_000
 MAX_TEXT = 2000
 """Characters of a text for people."""
 _DAY = 86400.0
-_DURATION = re.compile(r"[1-9][0-9]{0,5}(?:s|m|h|d)\Z")
 
 Word = TypeVar("Word", Mode, OnInvalid, OnError, OnUninspected)
 
@@ -59,6 +58,7 @@ class RuleParts:
     scope: Scope | None = None
     mode: Mode | None = None
     on_invalid: OnInvalid | None = None
+    max_stale: MaxStale | None = None
     per_recipient: bool = False
     priority: int | None = None
     tags: tuple[str, ...] = ()
@@ -146,9 +146,7 @@ def read_header(keys: dict[str, Node], names: Names, parts: RuleParts, findings:
                 findings.add("bad-value", f"`{key}` has more than {MAX_TEXT} characters", keys[key])
             parts.texts[key] = text or ""
     if "max_stale" in keys:
-        text = findings.text(keys["max_stale"], "`max_stale`")
-        if text is not None and not _DURATION.match(text):
-            findings.add("bad-value", f"`max_stale`: {shown(text)} is no duration", keys["max_stale"], cure="write 7d")
+        parts.max_stale = build_max_stale(keys["max_stale"], findings)
     parts.mode = _word(keys, "mode", Mode, findings)
     parts.on_invalid = _word(keys, "on_invalid", OnInvalid, findings)
     if "priority" in keys:

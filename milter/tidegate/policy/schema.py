@@ -22,10 +22,12 @@ from tidegate.policy.restraints import BRAKE_WORDS, EXPECT_KEYS, MAX_LOGINS
 from tidegate.policy.rules import MAX_PRIORITY
 from tidegate.policy.schedule import ACTIVE_KEYS, DAYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
+from tidegate.policy.staleness import MAX_STALE_KEYS, THEN
 
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string", "minLength": 1}
+_AGE: Schema = {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"}
 _WHOLE: Schema = {"type": "integer", "minimum": 0}
 _FLAG: Schema = {"type": "boolean"}
 _ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
@@ -119,10 +121,11 @@ def _rule() -> Schema:
             EXPECT_KEYS,
             {
                 "max_logins": {"type": "integer", "minimum": 1, "maximum": MAX_LOGINS},
-                "per": {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"},
+                "per": _AGE,
             },
             tuple(EXPECT_KEYS),
         ),
+        "max_stale": {"anyOf": [_AGE, _object(MAX_STALE_KEYS, {"after": _AGE, "then": _words(THEN)}, ("after",))]},
         "brake": _words(BRAKE_WORDS),
         "examples": _object(EXAMPLE_KEYS, dict.fromkeys(EXAMPLE_KEYS, _array(_CASE))),
     }

@@ -255,7 +255,7 @@ class Supervisor:
                 self.stage = Stage.SERVING
                 self._rungs.resume()
                 self._loads.resume()
-        elif not self._loads.busy and time.time() - self._loads.attempted > RELOAD_AGE:
+        elif not self._loads.busy and self._picture.due(self._loads.attempted, RELOAD_AGE):
             self._loads.ask()
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -75,6 +75,15 @@ class Picture:
         """A load has read the sources, whatever came of it."""
         self.desired, self.sources, self.looked = report.sources_digest, report.sources, report.read
 
+    def due(self, attempted: float, age: float) -> bool:
+        """Are the same sources to be read again? After `age` seconds (dates pass), and when a `max_stale` ends.
+
+        A load that failed at that moment is not repeated until then: `attempted` is when the last one began.
+        """
+        now = time.time()
+        ended = self.report.due if self.report.due <= now else 0.0
+        return attempted < max(now - age, ended)
+
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""
         if self.report.image:
@@ -83,7 +92,8 @@ class Picture:
         self._long = json.dumps(
             {
                 "entries": [
-                    {**entry_document(entry), "since": ages.get(str(entry.key), never)[1]} for entry in self.entries
+                    {**entry_document(entry), "since": entry.since or ages.get(str(entry.key), never)[1]}
+                    for entry in self.entries
                 ],
                 "sources": [source.document(self.looked) for source in self.sources],
                 "problems": [problem_document(problem) for problem in self.problems],
