@@ -70,6 +70,10 @@ def test_in_and_out(site: tuple[Daemon, Postfix]) -> None:
         one["code"] for one in json.loads(text)["findings"] if one["source"] == service
     } == set()
 
+    told = daemon.command("doctor", "--json", "--config", str(daemon.config), "--postfix", str(postfix.etc))
+    grades = {one["name"]: one["grade"] for one in json.loads(told.stdout)["parts"]}
+    assert {"daemon": "fine", "socket": "fine", "state": "fine"}.items() <= grades.items()
+
     status, text = postfix_command(daemon, postfix, "disable")
     assert status == 0, text
     assert files(postfix) == before

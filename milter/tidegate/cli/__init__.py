@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),
     "postfix": ("tidegate.cli.postfix", "postfix", "Put us in front of Postfix, or name what goes past us."),
+    "doctor": ("tidegate.cli.doctor", "doctor", "Look at the whole installation."),
     "completion": ("tidegate.cli.completion", "completion", "The completion script of a shell."),
 }
 

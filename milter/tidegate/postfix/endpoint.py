@@ -52,22 +52,27 @@ def obstacle(path: str, user: str) -> str:
 
     connect(2) asks for write permission on the socket and search permission on every folder above it.
     """
+    trouble = barrier(path, user, 2, "connect to")
+    return trouble or ("" if stat.S_ISSOCK(os.stat(path).st_mode) else f"{path} is no socket")
+
+
+def barrier(path: str, user: str, wanted: int, what: str) -> str:
+    """Why `user` may not do `what` with a path, which asks for the bits `wanted` (4 read, 2 write, 1 search) on it, and
+    search permission on every folder above it; "" where it may."""
     try:
         account = pwd.getpwnam(user)
         groups = {account.pw_gid, *(one.gr_gid for one in grp.getgrall() if user in one.gr_mem)}
     except KeyError:
-        return f"there is no user {user}, so whether Postfix can connect to {path} can't be told"
+        return f"there is no user {user}, so whether it may {what} {path} can't be told"
     parents = [str(one) for one in PurePosixPath(path).parents][::-1]
-    for place, wanted in [*((one, 1) for one in parents), (path, 2)]:
+    for place, bits in [*((one, 1) for one in parents), (path, wanted)]:
         try:
             found = os.stat(place)
         except OSError as error:
             return f"{place}: {error.strerror}"
-        if not _may(found, account.pw_uid, groups, wanted):
-            what = "connect to" if wanted == 2 else "pass through"
-            return f"{user} may not {what} {place} ({stat.filemode(found.st_mode)})"
-        if place == path and not stat.S_ISSOCK(found.st_mode):
-            return f"{place} is no socket"
+        if not _may(found, account.pw_uid, groups, bits):
+            doing = what if place == path else "pass through"
+            return f"{user} may not {doing} {place} ({stat.filemode(found.st_mode)})"
     return ""
 
 
@@ -89,4 +94,4 @@ def _may(found: os.stat_result, uid: int, groups: set[int], wanted: int) -> bool
     if uid == 0:
         return True
     shift = 6 if found.st_uid == uid else 3 if found.st_gid in groups else 0
-    return bool(found.st_mode >> shift & wanted)
+    return found.st_mode >> shift & wanted == wanted
