@@ -25,10 +25,13 @@ from tidegate.policy.scenarios import EXPECT_KEYS, SCENARIO_FILE_KEYS, SCENARIO_
 from tidegate.policy.schedule import ACTIVE_KEYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
 from tidegate.postfix import CODES as POSTFIX_CODES
+from tidegate.settings.alerting import ALERT_KEYS, CHANNEL_KEYS
 from tidegate.settings.keys import KEYS as SETTINGS
+from tidegate.settings.keys import SECTIONS
 
 HERE = Path(__file__).parent / "reference.md"
 SETTINGS_PAGE = Path(__file__).parent / "settings.md"
+BEGIN_ALERTS, END_ALERTS = "<!-- alerts: make docs -->\n", "<!-- end of alerts -->\n"
 BEGIN, END = "<!-- from the registry: make docs -->\n", "<!-- end -->\n"
 Part = tuple[str, Sequence[str], Iterable[Sequence[str]]]
 
@@ -92,12 +95,21 @@ def _forms() -> Iterator[Part]:
     yield _keys("Keys of `expect`, in a scenario", EXPECT_KEYS)
 
 
+def _between(page: str, begin: str, end: str, lines: Iterable[str]) -> str:
+    before, _, rest = page.partition(begin)
+    made = "\n".join(lines)
+    return f"{before}{begin}{made}\n{end}{rest.partition(end)[2]}"
+
+
 def settings_page() -> str:
-    """docs/settings.md with its table made anew."""
-    before, _, rest = SETTINGS_PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    rows = ((f"`{name}`", row.manual, row.default) for name, row in SETTINGS.items())
-    made = "\n".join(table(("key", "meaning", "default"), rows))
-    return f"{before}{BEGIN}{made}\n{END}{rest.partition(END)[2]}"
+    """docs/settings.md with its tables made anew."""
+    rows = [(f"`{name}`", row.manual, row.default) for name, row in SETTINGS.items()]
+    rows += [(f"`{name}`", manual, "none") for name, manual in SECTIONS.items()]
+    alerts = [(f"`{name}`", manual) for name, manual in ALERT_KEYS.items()]
+    alerts += [(f"`{name}` of a channel", manual) for name, manual in CHANNEL_KEYS.items()]
+    page = SETTINGS_PAGE.read_text(encoding="utf-8")
+    page = _between(page, BEGIN, END, table(("key", "meaning", "default"), rows))
+    return _between(page, BEGIN_ALERTS, END_ALERTS, table(("key of `alerts`", "meaning"), alerts))
 
 
 def text() -> str:

@@ -1,4 +1,4 @@
-"""The clerk: looks at the policy sources every few seconds, and serves the metrics. It may block, or die.
+"""The clerk: looks at the policy sources every few seconds, tells of alerts, serves the metrics. It may block, or die.
 
 Promises: a change is announced when two looks in a row see the same digests that differ from what was loaded, and
 again every minute while they still differ, so that a lost announcement heals. Refuses: reading policies (the loader
@@ -22,12 +22,13 @@ from typing import Any
 
 import structlog
 
+from tidegate.alerts.teller import Teller
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import tend
 from tidegate.live import brakefile
 from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
-from tidegate.observe.logs import Writer
+from tidegate.observe.logs import STDERR, Writer
 from tidegate.observe.metrics import CONTENT_TYPE, Gauges, render
 from tidegate.settings import Settings
 
@@ -85,6 +86,13 @@ class Clerk:
     tended: float = -_TEND
     untended: str = ""
     braked: brakefile.Found | None = None
+    teller: Teller = field(init=False)
+    reported: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plan = self.settings.alerts
+        # What goes to standard error is in the journal already.
+        self.teller = Teller(replace(plan, syslog=plan.syslog and self.settings.log != STDERR), self.settings.state)
 
     def learn(self, known: Mapping[str, Any]) -> None:
         """What was loaded: its digest, its list files, the gauges with the counter columns."""
@@ -101,6 +109,7 @@ class Clerk:
         match packet.word:
             case "ping":
                 self.channel.send("pong")
+                self.report()
             case "reopen":
                 self.writer.reopen()
             case "watch":
@@ -108,8 +117,19 @@ class Clerk:
             case "pulse":
                 fresh = Gauges(**packet.values["gauges"])
                 self.gauges = replace(fresh, columns=self.gauges.columns)
+                self.teller.heartbeat.pulse({"generation": fresh.generation, "workers": fresh.workers})
+            case "alerts":
+                self.teller.news(json.loads(content(packet.descriptors[0])))
+            case "test":
+                self.teller.test(int(packet.values["number"]))
         for descriptor in packet.descriptors:
             os.close(descriptor)
+
+    def report(self) -> None:
+        """Tell the supervisor of the channels, where something is new."""
+        fresh = self.teller.report()
+        if fresh != self.reported and self.channel.send("channels", **fresh):
+            self.reported = fresh
 
     def look(self, now: float) -> bool:
         """One poll of the sources, and of the metrics address while it can't be had. False: a change is under way."""
@@ -194,7 +214,8 @@ class _Scrape(BaseHTTPRequestHandler):
         clerk = self.server.clerk
         match self.path.split("?")[0]:
             case "/metrics" | "/":
-                self._answer(200, CONTENT_TYPE, render(clerk.counters, clerk.gauges))
+                gauges = replace(clerk.gauges, channels=clerk.teller.counts())
+                self._answer(200, CONTENT_TYPE, render(clerk.counters, gauges))
             case "/livez":
                 alive = clerk.hears(time.monotonic())
                 self._answer(200 if alive else 503, _TEXT, "live\n" if alive else f"not live: {_SILENT}\n")
@@ -231,6 +252,8 @@ def run_clerk(
         os.setpgid(0, 0)
         clerk = Clerk(channel, settings, counters, writer)
         clerk.learn(known)
+        clerk.teller.news(known["alerts"])
+        clerk.teller.start()
         _serve(clerk)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor

@@ -18,7 +18,7 @@ from tidegate.policy.lists import LIST_KEYS
 from tidegate.policy.load import load
 from tidegate.policy.schedule import ACTIVE_KEYS
 from tidegate.settings import Settings, check_settings
-from tidegate.settings.keys import KEYS
+from tidegate.settings.keys import KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "postfix" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -129,7 +129,16 @@ def test_every_key_and_event_of_the_log_is_explained() -> None:
 def test_every_setting_has_a_member() -> None:
     """The registry and the values know the same names; `metrics` is two."""
     members = set(Settings.__dataclass_fields__) - {"metrics_host", "metrics_port"}
-    assert members == set(KEYS) - {"metrics"}
+    assert members == (set(KEYS) | set(SECTIONS)) - {"metrics"}
+
+
+def test_the_page_s_alerts_are_valid() -> None:
+    """The section of docs/settings.md can be copied as it stands."""
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    section = page.partition("```yaml\n")[2].partition("```")[0]
+    settings = check_settings(f"listen: unix:/a\npolicies: /b\n{section}".encode(), "x")
+    assert isinstance(settings, Settings), settings
+    assert 4 == len(settings.alerts.channels)
 
 
 def test_the_house_names_every_room() -> None:

@@ -121,7 +121,16 @@ CODES: dict[str, tuple[str, str]] = {
     "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
     "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),
     "metrics-unavailable": ("the metrics address can't be opened", "choose a free address"),
+    "mail-deferred": ("mail is deferred by our own doing", "see `fault` and `unknown` in the decision log"),
+    "channel-failing": ("notifications can't be delivered", "see `tidegate alerts`, then try `tidegate alerts test`"),
+    "alerts-unrecorded": ("what was told about alerts can't be recorded", "free space in the state directory"),
 }
+
+CRITICAL = frozenset({"no-generation", "listen-failed", "socket-lost", "workers-dying"})
+"""They stop all mail: somebody is needed at once."""
+
+DEFERRING = frozenset({"no-generation", "entry-deferring", "mail-deferred", "workers-dying"})
+"""Mail waits for their repair, so they get worse with time."""
 
 
 def problem(

@@ -109,11 +109,16 @@ class EntryKind(str, Enum):
 
 
 class Severity(IntEnum):
-    """`ERROR`: the entry is not in force as written. `WARNING`: it is, and somebody should look. `NOTICE`: no alert."""
+    """`ERROR`: the entry is not in force as written. `WARNING`: it is, and somebody should look. `NOTICE`: no alert.
+
+    Of alerts alone: `CRITICAL`, somebody is needed now; `EMERGENCY`, and has been for long.
+    """
 
     NOTICE = 0
     WARNING = 1
     ERROR = 2
+    CRITICAL = 3
+    EMERGENCY = 4
 
 
 class ListKind(str, Enum):

@@ -156,6 +156,11 @@ class Counters:
         """How often this went wrong, in all workers."""
         return self._sum(_ERROR_CELL[kind])
 
+    def deferrals(self) -> int:
+        """Messages deferred by our own doing: our faults, and doubts on which their fate depended."""
+        faults = (ErrorKind.GATE, ErrorKind.NO_POLICY, ErrorKind.DEADLINE)
+        return sum(map(self.error_total, faults)) + self._sum(_EVENT_CELL[Event.UNCERTAIN])
+
     def rule_totals(self, column: int) -> tuple[int, int]:
         """How often the rule in this column matched: (enforced, in shadow)."""
         first = _RULES + _PER_RULE * column

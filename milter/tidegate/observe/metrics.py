@@ -36,6 +36,11 @@ class Gauges:
     attempted: float = 0.0
     problems: int = 0
     alerts: Mapping[str, int] = field(default_factory=dict)  # by code
+    severities: Mapping[str, int] = field(default_factory=dict)  # alerts by severity
+    deferrals: int = 0  # messages deferred by our own doing, in the run that goes on
+    deferring_since: float = 0.0
+    heartbeat: float = 0.0  # when the supervisor last said all this
+    channels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # of notifications: their counts
     entries: Mapping[str, int] = field(default_factory=dict)  # by state
     workers: int = 0
     workers_current: int = 0  # workers that run the newest generation
@@ -145,6 +150,9 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         ("tidegate_proven_generations", "gauge", "Proven generations on record.", gauges.proven),
         ("tidegate_proven_timestamp_seconds", "gauge", "When the newest was proven; 0: none.", gauges.proven_at),
         ("tidegate_quarantined_generations", "gauge", "Generations that must not go live.", gauges.quarantined),
+        ("tidegate_deferrals", "gauge", "Deferrals of our own doing in the run that goes on.", gauges.deferrals),
+        ("tidegate_deferring_since_timestamp_seconds", "gauge", "Its first; 0: none.", gauges.deferring_since),
+        ("tidegate_heartbeat_timestamp_seconds", "gauge", "When the supervisor was last heard.", gauges.heartbeat),
         ("tidegate_worker_restarts_total", "counter", "Workers that had to be replaced.", gauges.restarts),
         ("tidegate_loads_total", "counter", "Policy loads.", gauges.loads),
         ("tidegate_loads_failed_total", "counter", "Loads that came to nothing.", gauges.loads_failed),
@@ -172,3 +180,25 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         "Alerts that stand, by code.",
         [({"code": code}, count) for code, count in gauges.alerts.items()],
     )
+    _family(
+        lines,
+        "tidegate_alerts_by_severity",
+        "gauge",
+        "Alerts that stand, by severity.",
+        [({"severity": severity}, count) for severity, count in gauges.severities.items()],
+    )
+    _channels(lines, gauges.channels)
+
+
+def _channels(lines: list[str], channels: Mapping[str, Mapping[str, int]]) -> None:
+    """What became of notifications. A clerk that is replaced begins to count anew."""
+    rows: list[tuple[Mapping[str, str], float]] = [
+        ({"channel": name, "outcome": outcome}, counts[outcome])
+        for name, counts in channels.items()
+        for outcome in ("delivered", "failed", "dropped")
+    ]
+    _family(lines, "tidegate_notifications_total", "counter", "Attempts to notify, by outcome.", rows)
+    waiting: list[tuple[Mapping[str, str], float]] = [
+        ({"channel": name}, counts["waiting"]) for name, counts in channels.items()
+    ]
+    _family(lines, "tidegate_notifications_waiting", "gauge", "Notifications that wait.", waiting)

@@ -69,7 +69,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _path(text: str) -> str:
+def path(text: str) -> str:
+    """An absolute path."""
     if not text.startswith("/"):
         raise UnusableError("it has to be an absolute path")
     if "\0" in text:
@@ -82,10 +83,12 @@ def _path_or_off(text: str) -> str:
 
 
 def _log(text: str) -> str:
-    return text if text == "stderr" else _path(text)
+    return text if text == "stderr" else path(text)
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A reader of one of these words."""
+
     def read(text: str) -> str:
         if text not in choices:
             raise UnusableError(f"write {' or '.join(choices)}")
@@ -94,7 +97,8 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _switch(text: str) -> bool:
+def switch(text: str) -> bool:
+    """On or off, in YAML's words."""
     if text in ("true", "on", "yes"):
         return True
     if text in ("false", "off", "no", "none"):
@@ -102,7 +106,9 @@ def _switch(text: str) -> bool:
     raise UnusableError("write true or false")
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A reader of whole numbers, both limits included."""
+
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,6}", text) or not low <= int(text) <= high:
             raise UnusableError(f"write a whole number from {low} to {high}")
@@ -111,14 +117,16 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def _duration(low: float, high: float) -> Callable[[str], float]:
+def duration(low: float, high: float) -> Callable[[str], float]:
+    """A reader of durations in seconds, both limits included."""
+
     def read(text: str) -> float:
         found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|min|h|d|)", text)
         if not found:
             raise UnusableError("write a duration such as 8s, 500ms, 2m")
         seconds = float(found[1]) * _UNITS[found[2]]
         if not low <= seconds <= high:
-            raise UnusableError(f"it has to be from {low:g}s to {high:g}s")
+            raise UnusableError(f"it has to be from {low:g}s to {high:.0f}s")
         return seconds
 
     return read
@@ -172,21 +180,21 @@ KEYS: dict[str, KeyRow] = {
     "listen": KeyRow(
         _listen, "`unix:/path`, `inet:host:port` (Postfix's spelling) or `inet:port@host` (libmilter's)", "required"
     ),
-    "policies": KeyRow(_path, "the policy directory", "required"),
-    "state": KeyRow(_path, "where records, lock and control socket live", "`/var/lib/tidegate`"),
-    "workers": KeyRow(_whole(1, 256), "processes that judge mail, 1 to 256", "one per core"),
-    "pin": KeyRow(_switch, "each worker stays on one CPU, which saves a quarter of the CPU time under load", "`true`"),
+    "policies": KeyRow(path, "the policy directory", "required"),
+    "state": KeyRow(path, "where records, lock and control socket live", "`/var/lib/tidegate`"),
+    "workers": KeyRow(whole(1, 256), "processes that judge mail, 1 to 256", "one per core"),
+    "pin": KeyRow(switch, "each worker stays on one CPU, which saves a quarter of the CPU time under load", "`true`"),
     "deadline": KeyRow(
-        _duration(0.5, 25.0),
+        duration(0.5, 25.0),
         "the longest that one message may take, 0.5 s to 25 s; Postfix's `milter_command_timeout` is 30 s",
         "`8s`",
     ),
     "log": KeyRow(_log, "`stderr`, or a file that USR1 reopens", "`stderr`"),
-    "format": KeyRow(_one_of("json", "logfmt"), "of the log: `json` or `logfmt`", "`json`"),
-    "mask": KeyRow(_switch, "mask logins, addresses and header text in the log", "`true`"),
+    "format": KeyRow(one_of("json", "logfmt"), "of the log: `json` or `logfmt`", "`json`"),
+    "mask": KeyRow(switch, "mask logins, addresses and header text in the log", "`true`"),
     "metrics": KeyRow(_metrics, "`off`, or `host:port` for Prometheus", "`off`"),
     "exposure": KeyRow(
-        _duration(3600.0, 366 * 86400.0),
+        duration(3600.0, 366 * 86400.0),
         "how long the exposure ledger keeps what a skipped rule let pass, an hour to 366 days",
         "`30d`",
     ),
@@ -206,10 +214,15 @@ KEYS: dict[str, KeyRow] = {
         "the packaged `/usr/share/tidegate/policies/baseline`",
     ),
     "soak": KeyRow(
-        _duration(0.0, 604800.0),
+        duration(0.0, 604800.0),
         "how long a generation has to serve undisturbed until it is proven, up to a week",
         "`10m`",
     ),
-    "soak_messages": KeyRow(_whole(0, 999_999), "and how many messages it has to judge meanwhile", "`50`"),
-    "poll": KeyRow(_duration(0.1, 3600.0), "how often the policy directory is looked at, 0.1 s to an hour", "`2s`"),
+    "soak_messages": KeyRow(whole(0, 999_999), "and how many messages it has to judge meanwhile", "`50`"),
+    "poll": KeyRow(duration(0.1, 3600.0), "how often the policy directory is looked at, 0.1 s to an hour", "`2s`"),
 }
+
+SECTIONS: dict[str, str] = {
+    "alerts": "who is told of alerts, how, and how often; see below",
+}
+"""Settings that are a map of their own, and what they are for."""

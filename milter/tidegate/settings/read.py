@@ -16,7 +16,8 @@ from tidegate.model import Place, Problem
 from tidegate.policy import nodes
 from tidegate.policy.excerpts import with_excerpts
 from tidegate.policy.suggest import did_you_mean
-from tidegate.settings.keys import KEYS, UnusableError
+from tidegate.settings.alerting import read_alerts
+from tidegate.settings.keys import KEYS, SECTIONS, UnusableError
 from tidegate.settings.values import STATE, Settings
 
 SIZE_LIMIT = 256 * 1024  # bytes; a larger settings file is a mistake
@@ -93,11 +94,14 @@ def _values(root: nodes.Mapping) -> tuple[dict[str, Any], list[Problem]]:
     seen: set[str] = set()
     for name, node in root.pairs:
         row = KEYS.get(name.text)
-        if row is None:
-            hint = did_you_mean(name.text, KEYS)
+        if row is None and name.text not in SECTIONS:
+            hint = did_you_mean(name.text, (*KEYS, *SECTIONS))
             problems.append(problem("settings-unknown-key", f"there is no setting `{name.text}`{hint}", name.place))
         elif name.text in seen:
             problems.append(problem("settings-duplicate-key", f"`{name.text}` stands twice", name.place))
+        elif row is None:
+            values[name.text], found = read_alerts(node)
+            problems += found
         elif not isinstance(node, nodes.Scalar):
             problems.append(problem("settings-value", f"`{name.text}` takes one value", node.place))
         else:

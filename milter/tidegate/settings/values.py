@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+
+from tidegate.alerts.plan import AlertSettings, from_values
 
 STATE = "/var/lib/tidegate"
 BASELINE = "/usr/share/tidegate/policies/baseline"
@@ -67,6 +69,7 @@ class Settings:
     baseline: str = BASELINE  # "": none
     soak: float = 600.0
     soak_messages: int = 50
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
 
 def to_json(settings: Settings) -> str:
@@ -80,6 +83,7 @@ def from_json(text: str) -> Settings:
         fields = json.loads(text)
         listen = fields.pop("listen")
         listen["kind"] = ListenKind(listen["kind"])
-        return Settings(listen=Listen(**listen), **fields)
+        alerts = from_values(fields.pop("alerts")) if "alerts" in fields else AlertSettings()
+        return Settings(listen=Listen(**listen), alerts=alerts, **fields)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not recorded settings: {error}") from error

@@ -16,6 +16,7 @@ from tidegate.model import NO_RESTRAINT
 from tidegate.supervisor.answers import Reception
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.episodes import Episodes
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
@@ -70,9 +71,10 @@ class Children:
             )
         )
 
-    def become_clerk(self, channel: Channel, generations: Generations) -> None:
+    def become_clerk(self, channel: Channel, generations: Generations, episodes: Episodes) -> None:
         """Never returns."""
         self._close(channel)
         self.booted.listener.close_in_child()
         booted = self.booted
-        run_clerk(channel, booted.settings, booted.counters, booted.writer, generations.watch())
+        known = {**generations.watch(), "alerts": episodes.values()}
+        run_clerk(channel, booted.settings, booted.counters, booted.writer, known)

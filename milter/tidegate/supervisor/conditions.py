@@ -5,9 +5,9 @@ State-based: each second the daemon's condition is looked at anew, so an alert c
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -17,10 +17,10 @@ from tidegate.model import Place, Problem, Severity
 from tidegate.observe.counters import ErrorKind
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Crew
+from tidegate.supervisor.episodes import Episodes
 from tidegate.supervisor.picture import Picture
 from tidegate.supervisor.reading import READING, read_in_child, settings_result
 
-_LINES = 100  # alerts of one cycle that get a line of their own; `status` has them all
 _RECENT = 10.0  # seconds for which a line that a worker lost is trouble
 _DYING = 5  # deaths in a row that are no accident any more
 
@@ -45,6 +45,7 @@ class Conditions:
         self._reader: Confined | None = None
         self._looked = 0.0
         self._lost, self._lost_at = 0, 0.0  # decision lines, and when there were last more of them
+        self.episodes = Episodes(picture, booted.counters, clerk)
 
     def update(self, settings: tuple[Problem, ...]) -> None:
         """The settings have these problems now."""
@@ -54,6 +55,7 @@ class Conditions:
     def policy_problems(self, problems: tuple[Problem, ...]) -> None:
         """The policies have these problems now (and the picture's entries may be new)."""
         self._policies = problems
+        self.episodes.loaded()
         self._reconcile()
 
     def entries_changed(self) -> None:
@@ -84,10 +86,19 @@ class Conditions:
         else:
             self.settle(code)
 
+    def channels(self, values: Mapping[str, Any]) -> None:
+        """What the clerk says of the channels of notifications."""
+        self.episodes.heard(values)
+        self.judge("channel-failing", str(values.get("failing", "")))
+        self.judge("alerts-unrecorded", str(values.get("unrecorded", "")))
+
     def tick(self, now: float) -> None:
         """Look at log, workers and clerk."""
         if self._reader:
             self._reader.overdue(now)
+        deferred = self.episodes.tick(now)
+        if deferred is not None:
+            self.judge("mail-deferred", deferred)
         if now - self._looked < 1.0:
             return
         self._looked = now
@@ -143,23 +154,5 @@ class Conditions:
         return True
 
     def _reconcile(self) -> None:
-        picture = self._picture
-        picture.problems = (*self._settings, *self._records, *self._own.values(), *self._policies)
-        change = alerts.reconcile(picture.book, picture.problems, picture.entries, time.time())
-        picture.book = dict(change.book)
-        picture.freeze()
-        for alert in change.raised[:_LINES]:
-            level = _log.error if alert.severity is Severity.ERROR else _log.warning
-            level(
-                "alert raised",
-                subject=alert.subject,
-                code=alert.code,
-                place=str(alert.place),
-                message=alert.message,
-                cure=alert.cure,
-            )
-        for alert in change.cleared[:_LINES]:
-            _log.info("alert cleared", subject=alert.subject, code=alert.code, seconds=round(time.time() - alert.since))
-        more = max(len(change.raised), len(change.cleared)) - _LINES
-        if more > 0:
-            _log.error("more alerts", raised=len(change.raised), cleared=len(change.cleared), shown=_LINES)
+        self._picture.problems = (*self._settings, *self._records, *self._own.values(), *self._policies)
+        self.episodes.reconcile()

@@ -194,7 +194,7 @@ class Supervisor:
         self._ages.tick(now)
         self._exposures.tick(self._picture.report, self._restrainer.holds, self._conditions)
         self._brake.tick()
-        if now - self._pulsed >= 1.0 and self._booted.settings.metrics_port:
+        if now - self._pulsed >= 1.0:
             self._pulsed = now
             self._generations.pulse()
         if self.stage is Stage.STARTING:
@@ -310,7 +310,7 @@ class Supervisor:
         self._children.become_worker(child, channel, self._handover)
 
     def _clerical_work(self, _child: Child, channel: Channel) -> None:
-        self._children.become_clerk(channel, self._generations)
+        self._children.become_clerk(channel, self._generations, self._conditions.episodes)
 
     def _heard_worker(self, child: Child, packet: Packet) -> None:
         match packet.word:
@@ -338,6 +338,8 @@ class Supervisor:
                 self._brake.heard(packet)
             case "metrics":
                 self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))
+            case "channels":
+                self._conditions.channels(packet.values)
 
     # ── loads and questions ──────────────────────────────────────────────────────────────────────────────────
 
@@ -363,6 +365,7 @@ class Supervisor:
             ("brake", self._brake.answer),
             ("takeover", self._hand_over),
             ("lend", self._lend),
+            *self._conditions.episodes.handlers.items(),
         ):
             self._answers.on(word, handler)
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tidegate
-from tidegate.alerts import Alert, Book
+from tidegate.alerts import Book, Debt, document
 from tidegate.live.ages import Ages, aged
 from tidegate.live.restraints import NO_HOLDS, Holds, tripped
 from tidegate.loader.report import Report, entry_document, problem_document
 from tidegate.loader.sources import SourceFile
-from tidegate.model import Entry, Problem
+from tidegate.model import Entry, Problem, Severity
 from tidegate.settings import Settings, to_json
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.health import health
@@ -57,6 +57,7 @@ class Picture:
     ages: Ages = field(default_factory=dict)  # since when each entry is in its state
     standing: Standing = field(default_factory=Standing)
     parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time
+    debt: Debt = field(default_factory=Debt)  # mail deferred by our own doing
     _long: str = ""
     _counted: tuple[Entry, ...] | None = None
     _seen: tuple[tuple[Entry, ...], Holds, tuple[Entry, ...]] = ((), NO_HOLDS, ())
@@ -97,7 +98,7 @@ class Picture:
                 ],
                 "sources": [source.document(self.looked) for source in self.sources],
                 "problems": [problem_document(problem) for problem in self.problems],
-                "alerts": [alert_json(alert) for alert in self.book.values()],
+                "alerts": [document(alert) for alert in self.book.values()],
             }
         )
 
@@ -110,6 +111,10 @@ class Picture:
 
     def alerts_by_code(self) -> dict[str, int]:
         return dict(Counter(alert.code for alert in self.book.values()))
+
+    def alerts_by_severity(self) -> dict[str, int]:
+        found = Counter(alert.severity for alert in self.book.values())
+        return {one.name.lower(): found[one] for one in Severity if one is not Severity.NOTICE}
 
     def document(
         self, workers: Crew, clerk: Crew, stage: str, loading: Mapping[str, Any], *, brief: bool = False
@@ -159,17 +164,3 @@ class Picture:
             **{name: part() for name, part in self.parts.items()},
         }
         return f"{json.dumps(short)[:-1]}, {self._long[1:]}" if self._long and not brief else json.dumps(short)
-
-
-def alert_json(alert: Alert) -> dict[str, Any]:
-    """One alert for JSON."""
-    return {
-        "subject": alert.subject,
-        "code": alert.code,
-        "message": alert.message,
-        "place": str(alert.place),
-        "severity": alert.severity.name.lower(),
-        "since": alert.since,
-        "cure": alert.cure,
-        "count": alert.count,
-    }
