@@ -25,11 +25,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
-<<<<<<< HEAD
     "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
-=======
     "alerts": ("tidegate.cli.alerts", "alerts", "Which alerts stand, and who is told."),
->>>>>>> 6e35b8f (alerts: episodes, channels, silences, and tidegate alerts)
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),
