@@ -79,7 +79,7 @@ def path(text: str) -> str:
 
 
 def _path_or_off(text: str) -> str:
-    return "" if text in ("off", "false", "no", "none") else _path(text)
+    return "" if text in ("off", "false", "no", "none") else path(text)
 
 
 def _log(text: str) -> str:

@@ -5,13 +5,13 @@ State-based: each second the daemon's condition is looked at anew, so an alert c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
 from tidegate import alerts
+from tidegate.channel import Packet
 from tidegate.loader.confine import Confined
 from tidegate.model import Place, Problem, Severity
 from tidegate.observe.counters import ErrorKind
@@ -86,8 +86,12 @@ class Conditions:
         else:
             self.settle(code)
 
-    def channels(self, values: Mapping[str, Any]) -> None:
-        """What the clerk says of the channels of notifications."""
+    def heard_clerk(self, packet: Packet) -> None:
+        """What the clerk says of the metrics' address, and of the channels of notifications."""
+        values = packet.values
+        if packet.word == "metrics":
+            self.judge("metrics-unavailable", str(values.get("error", "")))
+            return
         self.episodes.heard(values)
         self.judge("channel-failing", str(values.get("failing", "")))
         self.judge("alerts-unrecorded", str(values.get("unrecorded", "")))

@@ -108,6 +108,7 @@ class Supervisor:
             self._children.become_reader,
             lambda: bool(self._restrainer.restraint),
         )
+        self._conditions.episodes.listen(self._answers.on)
         self._listen_to_questions()
         self._reception.open(self._conditions)
 
@@ -336,10 +337,8 @@ class Supervisor:
                 self._loads.ask(digest=str(packet.values.get("digest", "")))
             case "brake":
                 self._brake.heard(packet)
-            case "metrics":
-                self._conditions.judge("metrics-unavailable", str(packet.values.get("error", "")))
-            case "channels":
-                self._conditions.channels(packet.values)
+            case "metrics" | "channels":
+                self._conditions.heard_clerk(packet)
 
     # ── loads and questions ──────────────────────────────────────────────────────────────────────────────────
 
@@ -365,7 +364,6 @@ class Supervisor:
             ("brake", self._brake.answer),
             ("takeover", self._hand_over),
             ("lend", self._lend),
-            *self._conditions.episodes.handlers.items(),
         ):
             self._answers.on(word, handler)
 

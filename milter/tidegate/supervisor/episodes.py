@@ -154,12 +154,12 @@ class Episodes:
         channels = values.get("channels", ())
         self._channels = tuple(one for one in channels if isinstance(one, dict))
 
-    @property
-    def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any] | None]]:
-        """The words of the control socket that are answered here."""
-        return {"alerts-test": self.test, "alerts-silence": self.silence}
-
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def listen(self, on: Callable[[str, Callable[[Mapping[str, Any]], Mapping[str, Any] | None]], None]) -> None:
+        """Answer the words of the control socket that are about alerts."""
+        on("alerts-test", self.test)
+        on("alerts-silence", self.silence)
 
     def test(self, _request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Send a notification through each channel; its number tells the results apart. None: there is no clerk."""
