@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tidegate import patterns
-from tidegate.patterns import engine
+from tidegate.patterns import budget, engine
 
 
 @pytest.fixture
@@ -21,5 +20,5 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for cached in (engine._load, patterns.check, patterns.compiled):
-        cached.cache_clear()
+    engine._load.cache_clear()
+    budget.forget()

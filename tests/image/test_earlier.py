@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders.rules import a_list, a_rule, contains, matching
 from tidegate import image, patterns
 from tidegate.model import ListKind, Loaded, MemberListData, Rule
-from tidegate.patterns import engine
+from tidegate.patterns import budget
 
 RULES = (
     a_rule("words", contains("subject", *[f"codeword{n}" for n in range(70)])),
@@ -26,12 +26,11 @@ LISTS = (
 
 
 @pytest.fixture(autouse=True)
-def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forgetful() -> Iterator[None]:
     """The engine has compiled nothing yet, as in a new process."""
-    monkeypatch.setattr(engine, "_REMEMBERED", {})
-    patterns.compiled.cache_clear()
+    budget.forget()
     yield
-    patterns.compiled.cache_clear()
+    budget.forget()
 
 
 def next_to(before: bytes, loaded: Loaded) -> bytes:
@@ -58,7 +57,7 @@ def test_the_image_is_the_same_as_without(
 def test_what_did_not_change_is_not_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more rule with one more pattern costs that pattern and the groups that it joins."""
     before = image.build(Loaded(RULES, LISTS), 1)
-    patterns.compiled.cache_clear()
+    budget.forget()
     compiled: list[tuple[str, ...]] = []
     compile_ = patterns.Database.compile
 
@@ -84,13 +83,14 @@ def test_a_list_that_did_not_change_is_not_hashed_again(monkeypatch: pytest.Monk
 def test_another_engine_makes_its_own_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Databases that this machine's engine can't read are not lent; lists are."""
     before = image.build(Loaded(RULES, LISTS), 1)
+    budget.forget()
 
     def refuse(data: bytes) -> patterns.Database:
         raise patterns.PatternError("made by another version")
 
     monkeypatch.setattr(patterns.Database, "deserialise", refuse)
     lent = image.earlier(before)
-    assert ({}, {}, 3) == (engine._REMEMBERED, lent.groups, len(lent.lists))
+    assert ({}, {}, 3) == (budget._MADE, lent.groups, len(lent.lists))
 
 
 @pytest.mark.parametrize("size", [0, 10, 200], ids=["empty", "cut in the header", "cut behind it"])

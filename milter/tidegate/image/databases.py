@@ -67,6 +67,12 @@ class Shelf:
         """Patterns that have a database of their own."""
         return self._singles
 
+    @property
+    def spent(self) -> dict[str, int]:
+        """Milliseconds that the dear ones of them took, now or when they were made."""
+        made = {source: patterns.made(source) for source in self._singles}
+        return {source: max(1, round(one.seconds * 1000)) for source, one in made.items() if one and one.dear}
+
     def single(self, source: str) -> int:
         """The database of one pattern of a `matches` test or a regex list. Raises PatternError: it was not checked."""
         number = self._singles.get(source)
@@ -97,6 +103,10 @@ class Shelf:
             span, heavy = span * FAN, heavy * 4
         return tuple(levels)
 
+    def _is_dear(self, source: str) -> bool:
+        made = patterns.made(source)
+        return made is not None and made.dear
+
     def _group(self, sources: Sequence[str], folded: bool) -> int:
         if len(sources) == 1 and not folded:
             return self.single(sources[0])
@@ -109,14 +119,22 @@ class Shelf:
         if self._spent + expected > SECONDS:
             return NONE
         began = time.monotonic()
-        try:
-            return self._add(Database.compile(sources, folded).serialise(), key)
-        except PatternError:
-            return NONE
-        finally:
-            took = time.monotonic() - began
-            self._spent += took
-            self._longest = max(self._longest, took)
+        if not folded and any(map(self._is_dear, sources)):
+            made = patterns.compile_within(sources, folded, SECONDS - self._spent).data
+        else:
+            made = _compiled(sources, folded)
+        took = time.monotonic() - began
+        self._spent += took
+        self._longest = max(self._longest, took)
+        return self._add(made, key) if made else NONE
+
+
+def _compiled(sources: Sequence[str], folded: bool) -> bytes:
+    """b"" where the engine can't do it."""
+    try:
+        return Database.compile(sources, folded).serialise()
+    except PatternError:
+        return b""
 
 
 class Databases:

@@ -42,9 +42,10 @@ def earlier(buffer: Buffer) -> Earlier:
         made = _databases(body, contents)
         keys = bytes(section(body, contents.database_keys))
         groups = {keys[at * KEY_SIZE : (at + 1) * KEY_SIZE]: data for at, data in enumerate(made)}
-        singles: dict[str, bytes] = {}
+        singles: dict[str, patterns.Compiled] = {}
         for span in contents.singles:
-            singles |= {source: made[number] for source, number in read_singles(section(body, span)).items()}
+            for source, (number, spent) in read_singles(section(body, span)).items():
+                singles[source] = patterns.Compiled(made[number], "", spent / 1000, spent > 0)
         lists = dict(_body(body, span) for span in contents.lists)
     except (MalformedError, IndexError) as error:
         raise BadImage(f"the earlier image can't be read: {error}") from error

@@ -170,7 +170,8 @@ class Generation:
         self._databases = Databases(section(self._body, contents.databases), ends)
         self._singles = Singles(self._databases)
         for span in contents.singles:
-            self._singles.numbers.update(read_singles(section(self._body, span)))
+            rows = read_singles(section(self._body, span))
+            self._singles.numbers.update({source: number for source, (number, _) in rows.items()})
             yield
         if len(self._databases):
             self._databases.get(0)  # all were made by one engine: if it can't read this one, it can read none

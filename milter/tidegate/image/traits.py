@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -193,16 +193,20 @@ class Tables:
         return Index(exact=self._exact, shapes=shapes, unkeyed=rest.unkeyed, **self._rows)
 
 
-def write_singles(singles: dict[str, int]) -> Iterator[bytes]:
-    """Patterns and the numbers of their databases, a few hundred at a time."""
-    rows = list(singles.items())
+def write_singles(singles: dict[str, int], spent: Mapping[str, int]) -> Iterator[bytes]:
+    """Patterns, the numbers of their databases and the milliseconds that the dear ones took, some at a time."""
+    rows = [(source, [number, spent.get(source, 0)]) for source, number in singles.items()]
     for at in range(0, len(rows), PIECE):
         yield dump(_ROWS, dict(rows[at : at + PIECE]))
 
 
-def read_singles(data: memoryview) -> dict[str, int]:
+def read_singles(data: memoryview) -> dict[str, tuple[int, int]]:
     """Some of them. Raises MalformedError."""
-    singles: dict[str, int] = load(_ROWS, data)
-    if type(singles) is not dict or not all(type(number) is int for number in singles.values()):
+    rows: dict[str, list[int]] = load(_ROWS, data)
+    if type(rows) is not dict or not all(_is_pair(row) for row in rows.values()):
         raise MalformedError("the patterns are not a table")
-    return singles
+    return {source: (number, spent) for source, (number, spent) in rows.items()}
+
+
+def _is_pair(row: Any) -> bool:
+    return type(row) is list and len(row) == 2 and all(type(one) is int for one in row)

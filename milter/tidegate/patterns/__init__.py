@@ -2,6 +2,8 @@
 
 engine  the binding: databases, scans, scratch memory
 cost    patterns that would take the engine too long to compile, told by their text
+bounded compiling in a child that ends in time
+budget  what all patterns of one policy may take to compile
 
 How patterns read: PCRE without back-references, look-around, atomic groups and possessive quantifiers. Case is ignored,
 for all of Unicode, unless the pattern begins with `(?-i)`. `.` is any character but a line break, `^` and `$` are the
@@ -14,16 +16,11 @@ install, and nothing else of the daemon needs it.
 
 from __future__ import annotations
 
-from tidegate.patterns.engine import (
-    MAX_PATTERN,
-    Database,
-    PatternError,
-    available,
-    check,
-    compiled,
-    encode,
-    remember,
-    version,
-)
+from tidegate.patterns.bounded import Compiled, compile_within
+from tidegate.patterns.budget import Budget, check, compiled, made, remember
+from tidegate.patterns.engine import MAX_PATTERN, Database, PatternError, available, encode, version
 
-__all__ = ["MAX_PATTERN", "Database", "PatternError", "available", "check", "compiled", "encode", "remember", "version"]
+__all__ = [
+    "MAX_PATTERN", "Budget", "Compiled", "Database", "PatternError", "available", "check", "compile_within", "compiled",
+    "encode", "made", "remember", "version",
+]  # fmt: skip

@@ -3,16 +3,21 @@
 The engine unrolls counted repeats. Of a plain letter or an ASCII class that is cheap; of a `.`, a negated class or a
 Unicode property each repeat is many bytes of UTF-8, and the engine works for seconds (`a.{0,2000}z`: 4.5 s, then it is
 too large; `(?s)a.{0,5000}z`: 16 s; `x\\p{L}{1,60}y`: 37 s). The loader has a minute for a whole policy, so such a
-pattern is refused before it is tried. The estimate errs on the dear side; what it lets through takes 3 s at most.
+pattern is refused before it is tried. That is no bound: `foo.{0,400}bar` is let through and would take a minute. So
+what `is_dear` says may take long is compiled under a limit of time (bounded.py, budget.py).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 LIMIT: Final = 1500
 """From here on a pattern is refused; `.{0,1499}` is just below."""
+
+_DEAR: Final = 40
+_LONG: Final = 200
 
 _PROPERTY: Final = 120
 _MANY: Final = 1
@@ -37,6 +42,15 @@ _MANY_IN = re.compile(r"\\[DWSHVN]|[^\x00-\x7f]")
 
 def cost(source: str) -> int:
     """About how many positions of many bytes the pattern unrolls to."""
+    return _unrolled(source, _weight)
+
+
+def is_dear(source: str) -> bool:
+    """Could it take the engine more than some 50 ms?"""
+    return cost(source) >= _DEAR or _unrolled(source, _one) >= _LONG
+
+
+def _unrolled(source: str, weight: Callable[[str], int]) -> int:
     sums = [0]
     last = 0
     for found in _ATOM.finditer(source):
@@ -52,11 +66,15 @@ def cost(source: str) -> int:
         if atom == ")":
             last = sums.pop() if len(sums) > 1 else 0
         elif atom not in ("?", "*", "+"):
-            last = _weight(atom)
+            last = weight(atom)
         else:
             continue
         sums[-1] = min(_MOST, sums[-1] + last)
     return min(_MOST, sum(sums))
+
+
+def _one(_atom: str) -> int:
+    return 1
 
 
 def _count(digits: str) -> int:

@@ -14,12 +14,10 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
-
-from tidegate.patterns.cost import LIMIT, cost
 
 LIBRARY = "libhs.so.5"
 MAX_PATTERN: Final = 4096
@@ -159,36 +157,6 @@ def encode(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return _SURROGATE.sub("\ufffd", text).encode()
-
-
-@lru_cache(maxsize=4096)
-def check(source: str) -> str:
-    """ "" where the engine runs this pattern of a `matches` test or a regex list; otherwise why not, for a person."""
-    try:
-        compiled(source)
-    except PatternError as error:
-        return str(error)
-    return ""
-
-
-@lru_cache(maxsize=4096)
-def compiled(source: str) -> bytes:
-    """The serialised database of one pattern alone. Raises PatternError."""
-    if not source:
-        raise PatternError("the pattern is empty")
-    if len(source) > MAX_PATTERN:
-        raise PatternError(f"the pattern has {len(source)} characters; at most {MAX_PATTERN} are allowed")
-    if cost(source) >= LIMIT:
-        raise PatternError("it repeats . or a Unicode class too often; make the numbers in its {m,n} smaller")
-    return _REMEMBERED.get(source) or Database.compile((source,), folded=False).serialise()
-
-
-_REMEMBERED: dict[str, bytes] = {}
-
-
-def remember(made: Mapping[str, bytes]) -> None:
-    """What `compiled` said of these patterns before, to this process or to another one with the same engine."""
-    _REMEMBERED.update(made)
 
 
 def _as_hex(found: re.Match[str]) -> str:

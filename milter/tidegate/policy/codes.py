@@ -55,7 +55,7 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "circular-use": CodeRow("conditions that use each other in a circle", "break the circle"),
     "broken-dependency": CodeRow("it uses a condition that is broken", "repair the condition that is named"),
     "bad-item": CodeRow("an item that does not fit its type", "correct it"),
-    "bad-pattern": CodeRow("a pattern that the engine can't run", "write it without what is named"),
+    "bad-pattern": CodeRow("a pattern that the engine can't run", "write it without what is named, or simpler"),
     "no-pattern-engine": CodeRow("patterns can't be run on this machine", "apt install libhyperscan5 | libvectorscan5"),
     "recipient-field": CodeRow(
         "recipients are quantified, never implied", "write any_rcpt, all_rcpt or no_rcpt around the test"

@@ -73,6 +73,7 @@ class Names:
     tags: Collection[str] = frozenset()
     exempting: Collection[str] = frozenset()  # ids of rules that exempt
     accepting: bool = False  # an entry's last valid text is being built
+    budget: patterns.Budget = field(default_factory=patterns.Budget)
     _patterns: dict[str, str] = field(default_factory=dict)
 
     def pattern_engine(self) -> str:
@@ -83,7 +84,7 @@ class Names:
         """ "" or why the engine can't run this pattern; each pattern is compiled once for each load."""
         found = self._patterns.get(source)
         if found is None:
-            found = self._patterns[source] = patterns.check(source)
+            found = self._patterns[source] = patterns.check(source, self.budget)
         return found
 
 
