@@ -35,6 +35,7 @@ def a_death(number: int, rule: str = "killer", sender: int = 0, print_: int = 0,
         ),
         ([a_death(n, rule="", sender=9, print_=n) for n in (1, 2, 3)], Blame(senders={9: frozenset({""})}, walks=True)),
         ([a_death(1, rule=""), a_death(2), a_death(3)], Blame(rules=("killer",), walks=True)),
+        ([a_death(1, rule=""), a_death(2, rule=""), a_death(3)], Blame(walks=True)),
         ([a_death(1, rule=""), a_death(2, rule=""), a_death(3, rule="")], Blame(walks=True)),
         ([a_death(1, "a"), a_death(2, "b"), a_death(3, "c")], NOBODY),
         (
@@ -54,6 +55,7 @@ def a_death(number: int, rule: str = "killer", sender: int = 0, print_: int = 0,
         "a sender who goes on",
         "a sender, in the look-up",
         "a rule, once in the look-up",
+        "a rule, twice in the look-up",
         "nobody can tell",
         "three rules once each",
         "two rules",
@@ -101,6 +103,13 @@ def test_after_a_restart() -> None:
     assert NOBODY == blame([first, *same], NOW)
     other = [Suspect(n, NOW, "killer", n, 500, 70 + n, n) for n in (2, 3)]
     assert Blame(rules=("killer",)) == blame([first, *other], NOW)
+
+
+def test_once_in_the_look_up_may_be_chance() -> None:
+    """Then every rule is asked for a quarter of an hour; after a second time, for as long as the deaths count."""
+    once, twice = [a_death(1, rule="")], [a_death(1, rule=""), a_death(2, rule="")]
+    assert [True, False] == [blame(once, NOW + later).walks for later in (700, 900)]
+    assert [True, False] == [blame(twice, NOW + later).walks for later in (900, WINDOW)]
 
 
 def test_a_death_is_forgotten() -> None:

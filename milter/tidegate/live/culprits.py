@@ -17,6 +17,8 @@ DEATHS = 3
 """So many deaths make a culprit."""
 WINDOW = 86400.0
 """Seconds for which a death is remembered, and so the longest that a message or a sender pays for it."""
+DOUBT = 900.0
+"""Seconds for which one death in the look-up of the rules makes it suspect."""
 _KEPT = 500  # suspects that are remembered, the latest
 
 
@@ -76,11 +78,11 @@ def _known(name: Hashable) -> int:
 
 def blame(suspects: Iterable[Suspect], now: float) -> Blame:
     """Who is to blame for these deaths."""
-    left = list(recent(suspects, now))
+    suspects = recent(suspects, now)
+    left = list(suspects)
     if not left:
         return NOBODY
     names = _Names(left)
-    walks = any(not one.rule for one in left)
     messages: dict[int, bool] = {}
     explained: dict[int, set[Hashable]] = {}  # death: the senders of the messages that explain it
     for print_, deaths in _deaths(left, names.message).items():
@@ -95,7 +97,7 @@ def blame(suspects: Iterable[Suspect], now: float) -> Blame:
         left = [one for one in left if one.death not in explained]
         rule = _worst_rule(left, names)
         if rule is None:
-            return Blame(messages, senders, tuple(rules), walks)
+            return Blame(messages, senders, tuple(rules), _walks(suspects, now))
         rules.append(rule)
         explained.update((one.death, set()) for one in left if one.rule == rule)
 
@@ -129,6 +131,12 @@ def _deaths(suspects: Iterable[Suspect], name: Callable[[Suspect], Hashable]) ->
     return found
 
 
+def _walks(suspects: Iterable[Suspect], now: float) -> bool:
+    """Once in the look-up may be chance, since it takes most of the time: then for a while only."""
+    unnamed = {one.death: one.at for one in suspects if not one.rule}
+    return len(unnamed) > 1 or any(now - at < DOUBT for at in unnamed.values())
+
+
 def _senders(suspects: list[Suspect], names: _Names, explained: dict[int, set[Hashable]]) -> dict[int, frozenset[str]]:
     """The senders whose several messages killed, the worst first; adds to what is explained.
 
@@ -148,13 +156,18 @@ def _senders(suspects: list[Suspect], names: _Names, explained: dict[int, set[Ha
 def _worst_rule(suspects: list[Suspect], names: _Names) -> str | None:
     """The rule of most deaths, if those are enough and no single sender or message explains them.
 
-    A death during the look-up counts for every rule, since any of them may have been the reason.
+    A death during the look-up counts for every rule that has killed twice by itself: it may have been the reason.
     """
     found = _deaths(suspects, lambda one: one.rule or None)
     unnamed = {one.death for one in suspects if not one.rule}
     for rule, deaths in sorted(found.items(), key=lambda row: (-len(row[1]), str(row[0]))):
         own = [one for one in suspects if one.rule in (rule, "")]
-        if len(deaths | unnamed) < DEATHS or _alone(own, names.sender) or _alone(own, names.message):
+        if (
+            len(deaths) < DEATHS - 1
+            or len(deaths | unnamed) < DEATHS
+            or _alone(own, names.sender)
+            or _alone(own, names.message)
+        ):
             continue
         return str(rule)
     return None

@@ -113,6 +113,7 @@ class Poison:
         self._unwritten = True
         self._write()
         self._hold()
+        self._tell()
 
     def _made(self) -> Watchlist | None:
         found = self._blame
@@ -125,16 +126,17 @@ class Poison:
         self._learn()
         self._find_stalled(now)
         self._read_failures(columns)
+        if now - self._looked >= 1.0:
+            self._looked = now
+            self._look(time.time())
         self._send()
-        if now - self._looked < 1.0:
-            return
-        self._looked = now
-        wall = time.time()
-        kept = recent(self._suspects, wall)
-        if len(kept) != len(self._suspects):
+
+    def _look(self, now: float) -> None:
+        kept = recent(self._suspects, now)
+        if kept != self._suspects or blame(kept, now) != self._blame:
             self._suspects = kept
-            self._judge(wall)
-        moved = self._breakers.tick(wall)
+            self._judge(now)
+        moved = self._breakers.tick(now)
         for trip in moved:
             _log.warning("breaker", rule=trip.rule, phase=trip.phase.value, turns=trip.turns)
         self._unwritten = self._unwritten or bool(moved)
