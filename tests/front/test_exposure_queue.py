@@ -9,10 +9,12 @@ import pytest
 
 from tests.builders.sessions import MemoryTally
 from tests.builders.transactions import NOW, FakePolicies, a_transaction
+from tidegate.engine import exposure as engine_exposure
 from tidegate.front import exposure
 from tidegate.front.exposure import Exposure
 from tidegate.ledger import BusyError, Pen, Row, read_rows
-from tidegate.model import Actions, Always, Disposition, EntryState, Rule
+from tidegate.model import Actions, Always, Disposition, EntryState, Rule, Truth
+from tidegate.observe.journal import Flight, Journal
 
 SKIPPED = FakePolicies([Rule("r", Always(), Actions(), state=EntryState.SKIPPED)])
 
@@ -38,7 +40,7 @@ def noted(one: Exposure, count: int, size: int = 1000) -> None:
 def test_nothing_is_asked_before_the_flush(tmp_path: Path) -> None:
     """The message that is noted waits for nothing; but a large one is not kept, with its headers, until then."""
     tally = MemoryTally()
-    one = Exposure(Pen(str(tmp_path)), tally, True)
+    one = Exposure(Pen(str(tmp_path)), tally, True, Journal(1).page(0))
     noted(one, 3)
     assert 0 == tally.counts["exposed r"]
     noted(one, 1, size=100_000)
@@ -50,7 +52,7 @@ def test_nothing_is_asked_before_the_flush(tmp_path: Path) -> None:
 def test_more_than_can_wait_is_counted_as_lost(tmp_path: Path) -> None:
     """Nothing grows without end."""
     tally = MemoryTally()
-    one = Exposure(Pen(str(tmp_path)), tally, True)
+    one = Exposure(Pen(str(tmp_path)), tally, True, Journal(1).page(0))
     noted(one, 510)
     one.flush()
     assert (500, 10) == (tally.counts["exposed r"], tally.counts["exposure_lost"])
@@ -59,7 +61,7 @@ def test_more_than_can_wait_is_counted_as_lost(tmp_path: Path) -> None:
 def test_beyond_a_bound_only_the_number_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One row for the rest of each flush."""
     monkeypatch.setattr(exposure, "_LISTED", 3)
-    one = Exposure(Pen(str(tmp_path)), MemoryTally(), True)
+    one = Exposure(Pen(str(tmp_path)), MemoryTally(), True, Journal(1).page(0))
     noted(one, 10)
     one.flush()
     assert [1, 1, 1, 7] == [row.count for row in read_rows(str(tmp_path))]
@@ -68,7 +70,7 @@ def test_beyond_a_bound_only_the_number_is_kept(tmp_path: Path, monkeypatch: pyt
 def test_a_busy_ledger_is_tried_again(tmp_path: Path) -> None:
     """The rows wait on, in order, and nothing is lost."""
     tally = MemoryTally()
-    one = Exposure(StubbornPen(str(tmp_path), [BusyError(11, "busy")] * 2), tally, True)
+    one = Exposure(StubbornPen(str(tmp_path), [BusyError(11, "busy")] * 2), tally, True, Journal(1).page(0))
     noted(one, 2)
     assert not one.flush()
     noted(one, 1)
@@ -79,7 +81,9 @@ def test_a_busy_ledger_is_tried_again(tmp_path: Path) -> None:
 def test_what_can_not_be_written_is_counted_as_lost(tmp_path: Path) -> None:
     """And what comes after it is written."""
     tally = MemoryTally()
-    one = Exposure(StubbornPen(str(tmp_path), [OSError(28, "No space left on device")]), tally, True)
+    one = Exposure(
+        StubbornPen(str(tmp_path), [OSError(28, "No space left on device")]), tally, True, Journal(1).page(0)
+    )
     noted(one, 2)
     assert one.flush()
     noted(one, 1)
@@ -91,8 +95,26 @@ def test_what_can_not_be_written_is_counted_as_lost(tmp_path: Path) -> None:
 def test_names_are_masked_as_the_settings_say(mask: bool, shown: str, tmp_path: Path) -> None:
     """As in the decision log; the fingerprint finds the person all the same."""
     pen = Pen(str(tmp_path))
-    one = Exposure(pen, MemoryTally(), mask)
+    one = Exposure(pen, MemoryTally(), mask, Journal(1).page(0))
     noted(one, 1)
     one.flush()
     (row,) = read_rows(str(tmp_path))
     assert (shown, shown, pen.fingerprints("alice@example.com")) == (row.sender, row.login, row.who)
+
+
+def test_what_is_asked_is_on_record_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that kills whoever asks it is known afterwards; a judgement that is over leaves nothing."""
+    journal = Journal(1)
+    seen: list[list[Flight]] = []
+
+    def asked(*_arguments: object) -> tuple[Truth, None]:
+        seen.append(journal.flights(0))
+        return Truth.YES, None
+
+    monkeypatch.setattr(engine_exposure, "answer", asked)
+    one = Exposure(Pen(str(tmp_path)), MemoryTally(), True, journal.page(0))
+    noted(one, 1)
+    one.flush()
+    ((flight,),) = seen
+    assert (1, 0) == (flight.generation, flight.rule)
+    assert [] == journal.flights(0)

@@ -248,8 +248,11 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
-            if (policies.watched or restraint is not NO_RESTRAINT) and not dangerous(desk, session):
-                desk.exposure.note(transaction, policies, verdict.disposition, now, restraint)
+            if policies.watched or restraint is not NO_RESTRAINT:
+                if dangerous(desk, session):
+                    desk.exposure.pass_over()
+                else:
+                    desk.exposure.note(transaction, policies, verdict.disposition, now, restraint)
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code

@@ -66,7 +66,7 @@ class Desk:
         self.sessions = 0
         self.messages = 0
         self.draining = False
-        self.exposure = Exposure(pen, tally, mask)
+        self.exposure = Exposure(pen, tally, mask, self.page)
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()

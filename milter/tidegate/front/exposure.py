@@ -14,10 +14,11 @@ from typing import Protocol
 
 import structlog
 
-from tidegate.engine.exposure import concerned, watched
+from tidegate.engine.exposure import Exposed, Numbered, concerned, watched
 from tidegate.ledger import BusyError, Pen, Row
-from tidegate.model import NO_RESTRAINT, Disposition, PolicySet, Restraint, Rule, Transaction
+from tidegate.model import NO_RESTRAINT, Disposition, PolicySet, Restraint, Transaction
 from tidegate.observe.counters import Event
+from tidegate.observe.journal import Page
 from tidegate.observe.masking import harmless, masked
 
 PAUSE = 0.25  # seconds in which rows gather
@@ -50,8 +51,10 @@ class _Seen:
 class Exposure:
     """One worker's. `pen` None: nothing is kept."""
 
-    def __init__(self, pen: Pen | None, tally: Counts, mask: bool) -> None:
+    def __init__(self, pen: Pen | None, tally: Counts, mask: bool, page: Page) -> None:
+        """`page` is the journal's: what is asked here is on record, too, before it is asked."""
         self._pen = pen
+        self._page = page
         self._tally = tally
         self._hide = masked if mask else str
         self._seen: deque[_Seen] = deque()
@@ -60,7 +63,7 @@ class Exposure:
         self._asking = threading.Lock()  # never held over a write
         self._writing = threading.Lock()
         self._listed: dict[str, int] = {}
-        self._watched: tuple[PolicySet, tuple[Rule, ...]] | None = None
+        self._watched: tuple[PolicySet, tuple[Numbered, ...]] | None = None
         self._error = ""
 
     def note(
@@ -83,6 +86,10 @@ class Exposure:
             self._tally.event(Event.EXPOSURE_LOST)
         if not self._some.is_set():
             self._some.set()
+
+    def pass_over(self) -> None:
+        """This message may kill who judges it: it is not asked about."""
+        self._tally.event(Event.EXPOSURE_LOST)
 
     def start(self) -> None:
         """The thread that asks and writes; idle, it sleeps."""
@@ -120,12 +127,24 @@ class Exposure:
             with self._asking:
                 if self._watched is None or self._watched[0] is not one.policies:
                     self._watched = (one.policies, watched(one.policies))
-                for found in concerned(one.transaction, self._watched[1], one.policies, one.restraint, one.now):
+                for found in self._concerned(one, self._watched[1]):
                     self._tally.exposed(found.rule)
                     self._add(one, found.rule, found.certain)
         except Exception as error:  # noqa: BLE001 - a row that can't be made costs that row
             self._tally.event(Event.EXPOSURE_LOST)
             self._tell(type(error).__name__)
+
+    def _concerned(self, one: _Seen, rules: tuple[Numbered, ...]) -> tuple[Exposed, ...]:
+        transaction = one.transaction
+        login, client = transaction.envelope.login, transaction.connection.client_ip
+        headers = transaction.message.headers if transaction.message is not None else ()
+        shape = sum(len(name) + len(value) + 4 for name, value in headers)
+        now = time.monotonic()
+        row = self._page.begin(now, now, one.policies.number, hash(login or client), shape)
+        try:
+            return concerned(transaction, rules, one.policies, one.restraint, one.now, row)
+        finally:
+            self._page.end(row)
 
     def _add(self, one: _Seen, rule: str, certain: bool) -> None:
         """A row for it, or one more in the row that only counts."""
