@@ -57,6 +57,62 @@ def test_the_text() -> None:
     assert ("rule fine" not in shown, 1) == (True, shown.count("rule old"))
 
 
+PARTS: dict[str, Any] = {
+    "health": {"live": True, "ready": True, "unready": [], "degraded": True, "reasons": ["1 alert stands"]},
+    "eased": {
+        "holds": [
+            {"rule": "r", "easing": "soft", "by": "hand", "reason": "too many", "since": 7000.0, "until": 9000.0},
+            {"rule": "", "easing": "soft", "by": "automatic", "reason": "", "since": 7299.0, "until": None},
+        ]
+    },
+    "exposure": {"rules": [{"rule": "old", "state": "skipped", "messages": 37, "since": 1.0}], "unwatched": 2},
+    "poison": {
+        "breakers": [{"rule": "b", "why": "errors", "since": 7200.0, "phase": "open", "until": 8000.0, "turns": 1}],
+        "deaths": 3, "messages": 1, "senders": 0, "walks": False,
+    },
+    "ladder": {
+        "rung": "proven",
+        "why": "the policies can't be loaded",
+        "proven": [{"number": 2, "digest": "cd" * 32}],
+        "quarantine": [{"number": 9, "digest": "ef" * 32, "since": 7290.0, "why": "too many rejects"}],
+    },
+    "soak": {"proven": False, "seconds": 60.0, "messages": 3, "wanted_seconds": 600.0, "wanted_messages": 50},
+    "canary": {
+        "runs": True, "number": 4, "share": 10, "beside": 3, "since": 7240.0, "seen": 12, "outcome": "", "reason": "",
+    },
+    "sources": [
+        {"kind": "policy", "name": "10.yaml", "digest": "d", "size": 3, "error": "it is empty", "read": 7290.0},
+        {"kind": "list", "name": "l.txt", "digest": "d", "size": 3, "error": "", "read": 7290.0},
+    ],
+    "restarts": 2,
+    "tide": {"water": "high", "moons": [], "boats": [{"name": "Ahab"}, {"name": "Ishmael"}]},
+}  # fmt: skip
+
+
+def test_what_is_wrong_comes_first() -> None:
+    """Alerts, what is eased, exposed, barred and poisoned; then what is in force, and who does the work."""
+    shown = text({**DOCUMENT, **PARTS}).splitlines()
+    assert [
+        "tidegate", "ERROR", "", "DEFERRING", "EASED", "EASED", "EXPOSED", "EXPOSED", "QUARANTINE", "BREAKER",
+        "POISON", "generation", "canary", "last good", "soak", "entries", "last load", "settings", "sources", "",
+        "tide", "worker 0", "restarts",
+    ] == [line[:11].strip() for line in shown]  # fmt: skip
+    for words in (
+        "degraded: 1 alert stands",
+        "r: soft, by hand: too many, for 5 min, until ",
+        "all rules: soft, by automatic, for 1 s",
+        "old: skipped, 37 messages since the start: tidegate exposure old",
+        "9  efefefefefefefef  for 10 s: too many rejects",
+        "rule b: errors, for 100 s, open until ",
+        "(proven: the policies can't be loaded)",
+        "2  cdcdcdcdcdcdcdcd  proven",
+        "generation 4 gets 10 % beside 3 for 60 s, 12 messages seen",
+        "1 policy, 1 list files, read 10 s ago; 1 can't be used",
+        "water high, boats name Ahab; name Ishmael",
+    ):
+        assert any(words in line for line in shown), words
+
+
 def test_no_generation_is_said_as_what_it_means() -> None:
     """An admin needs the consequence, not a zero."""
     document = {**DOCUMENT, "generation": {**DOCUMENT["generation"], "number": 0}}

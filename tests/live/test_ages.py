@@ -10,8 +10,8 @@ from tidegate.live.ages import NAME, aged, read_ages, write_ages
 from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place
 
 
-def an_entry(name: str, state: EntryState, digest: str = "") -> Entry:
-    return Entry(EntryKey(EntryKind.RULE, name), state, Place("a.yaml", 1, 1), digest)
+def an_entry(name: str, state: EntryState, digest: str = "", since: float = 0.0) -> Entry:
+    return Entry(EntryKey(EntryKind.RULE, name), state, Place("a.yaml", 1, 1), digest, since=since)
 
 
 def test_an_entry_keeps_its_time_while_its_state_lasts() -> None:
@@ -22,6 +22,13 @@ def test_an_entry_keeps_its_time_while_its_state_lasts() -> None:
     later = aged(first, [an_entry("a", EntryState.STALE), an_entry("c", EntryState.OFF)], 300.0)
     assert {"rule a": ("stale", 300.0), "rule c": ("off", 300.0)} == later
     assert {"rule a": ("stale", 300.0)} == aged(later, [an_entry("a", EntryState.STALE)], 400.0)
+
+
+def test_the_loader_knows_since_when_an_entry_is_broken() -> None:
+    """Its time counts: two records of one thing must agree."""
+    known = aged({"rule a": ("active", 1.0)}, [an_entry("a", EntryState.STALE, since=50.0)], 100.0)
+    assert {"rule a": ("stale", 50.0)} == known
+    assert {"rule a": ("stale", 40.0)} == aged(known, [an_entry("a", EntryState.STALE, since=40.0)], 200.0)
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ _QUIET = ("active", "shadow", "off")  # states that somebody chose
 _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
-    "restarts", "clerk", "eased", "settings", "exposure", "ladder", "soak", "canary", "entries", "sources", "problems",
-    "alerts",
+    "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries", "sources",
+    "problems", "alerts",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -31,6 +31,7 @@ def text(document: Document) -> str:
         *_eased(document, now),
         *_exposed(document),
         *_quarantined(document, now),
+        *_poisoned(document, now),
         *_in_force(document, now),
         *_sources(document, now),
         *_others(document),
@@ -100,6 +101,18 @@ def _quarantined(document: Document, now: float) -> Iterator[str]:
     for one in document.get("ladder", {}).get("quarantine", ()):
         what = f"generation {one['number']}  {one['digest'][:16]}  for {age(now - one['since'])}: {one['why']}"
         yield _row("QUARANTINE", what)
+
+
+def _poisoned(document: Document, now: float) -> Iterator[str]:
+    """What failed or killed, and what is done about it."""
+    poison = document.get("poison", {})
+    for trip in poison.get("breakers", ()):
+        turn = f", {trip['phase']} until {moment(trip['until'])}" if trip.get("until") else f", {trip['phase']}"
+        yield _row("BREAKER", f"rule {trip['rule']}: {trip['why']}, for {age(now - trip['since'])}{turn}")
+    held = [f"{poison[what]} {what}" for what in ("messages", "senders") if poison.get(what)]
+    held += ["the look-up of the rules"] if poison.get("walks") else []
+    if held:
+        yield _row("POISON", f"{poison['deaths']} deaths of workers; to blame: {', '.join(held)}")
 
 
 def _in_force(document: Document, now: float) -> Iterator[str]:

@@ -21,14 +21,15 @@ Ages = Mapping[str, tuple[str, float]]
 
 
 def aged(ages: Ages, entries: Iterable[Entry], now: float) -> Ages:
-    """The ages of these entries; the same object where nothing has changed."""
+    """The ages of these entries; the same object where nothing has changed. What the loader knows of itself (since
+    when an entry is broken, by the record of accepted texts) counts."""
     fresh: dict[str, tuple[str, float]] = {}
     changed = False
     for entry in entries:
         key, state = str(entry.key), entry.state.value
         known = ages.get(key)
-        if known is None or known[0] != state:
-            known, changed = (state, now), True
+        if known is None or known[0] != state or (entry.since and known[1] != entry.since):
+            known, changed = (state, entry.since or now), True
         fresh[key] = known
     return fresh if changed or len(fresh) != len(ages) else ages
 
