@@ -72,6 +72,7 @@ def test_what_it_says(form: str) -> None:
         "rule": "stop",
         "would": "defer",
         "rules": "['stop']",
+        "hits": "['stop: login in suspended']",
         "would_rules": "['trial: defer', 'maybe: hold', 'uncounted']",
         "unknown": "['maybe: list l: gone', 'quiet: list l: gone', 'doubt: subject: not decodable']",
         "ms": "1.23",
@@ -195,3 +196,26 @@ def test_masked(text: str, hidden: str) -> None:
 def test_without_people(text: str, login: str, hidden: str) -> None:
     """Addresses and the login, as whole words."""
     assert hidden == without_people(text, login)
+
+
+@pytest.mark.parametrize(
+    ("hit", "login", "shown"),
+    [
+        ("login in suspended: jdoe", "jdoe", "login in suspended: j***"),
+        ("login in suspended: jdoe", "JDoe@example.com", "login in suspended: J***"),
+        ("login in suspended: jdoe@example.com", "jdoe@example.com", "login in suspended: j***@example.com"),
+        ("sender.address in a: boss@", "", "sender.address in a: b***@"),
+        ("sender.address in a: @example.com", "", "sender.address in a: @example.com"),
+        ("any_rcpt rcpt.domain: example.net, subject: pills", "", "any_rcpt rcpt.domain: example.net, subject: pills"),
+        ("subject: " + "x" * 300, "", "subject: " + "x" * 185 + "…"),
+    ],
+    ids=["a bare login", "of a login with a realm", "an address", "a local part", "a domain", "several", "a long one"],
+)
+def test_what_a_rule_matched_on_is_told(hit: str, login: str, shown: str) -> None:
+    """The test and the entry, whoever it names masked; with `mask: false` as it is."""
+    configure("stderr", "json")
+    verdict = replace(VERDICT, trail=(Mark("stop", Truth.YES, hit),))
+    decision = a_decision(a_transaction(login=login), verdict)
+    assert [f"stop: {shown}"] == json.loads(line(decision, True, render))["hits"]
+    if len(hit) < 200:
+        assert [f"stop: {hit}"] == json.loads(line(decision, False, render))["hits"]

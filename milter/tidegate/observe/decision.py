@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.model import Disposition, Transaction, Truth, Verdict
-from tidegate.observe.masking import harmless, masked, without_people
+from tidegate.observe.masking import harmless, masked, without_entries, without_people
 
 _DOMAINS = 5  # recipient domains that a line names
+_ENTRY = 200  # characters of what a rule matched on
 _RULES = 20  # rules that a line names of each sort
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
 _LEVELS = {Disposition.ACCEPT: "info", Disposition.DISCARD: "warning", Disposition.HOLD: "warning"}
@@ -84,6 +85,12 @@ class _Words:
     def shown(self, text: str) -> str:
         return harmless(without_people(text, self.login) if self.mask else text)
 
+    def entry(self, text: str) -> str:
+        """What of the policy a rule matched on: whom a list entry names is masked, also `user@` and a bare login."""
+        if self.mask:
+            text = without_entries(text, self.login)
+        return harmless(text if len(text) <= _ENTRY else f"{text[:_ENTRY]}…")
+
 
 def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None:
     event["generation"] = verdict.generation
@@ -99,6 +106,7 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
     if not verdict.trail:
         return
     matched = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and not mark.shadow]
+    hits = [words.entry(f"{mark.rule}: {mark.hit}") for mark in verdict.trail if mark.hit and not mark.shadow]
     shadows = [
         mark.rule if mark.would is None else f"{mark.rule}: {_NAMES[mark.would]}"
         for mark in verdict.trail
@@ -110,7 +118,8 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
         if mark.truth is Truth.UNKNOWN
     ]
     eased = [f"{mark.rule}: {mark.eased.value}" for mark in verdict.trail if mark.eased is not None]
-    for key, values in (("rules", matched), ("would_rules", shadows), ("unknown", unknown), ("eased", eased)):
+    told = (("rules", matched), ("hits", hits), ("would_rules", shadows), ("unknown", unknown), ("eased", eased))
+    for key, values in told:
         if values:
             event[key] = values[:_RULES]
 

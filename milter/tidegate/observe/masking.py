@@ -11,6 +11,7 @@ import re
 # Control characters, the line ends that only Unicode knows, and halves of surrogate pairs.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:'\"=@]+@[^\s<>()\[\],;:'\"=@]+")
+_ENTRY = re.compile(r"[^\s,:]+@[^\s,]*")
 
 
 def masked(text: str) -> str:
@@ -27,6 +28,14 @@ def without_people(text: str, login: str = "") -> str:
         text = _ADDRESS.sub(lambda found: masked(found[0]), text)
     if login and "@" not in login:
         text = re.sub(rf"(?<![\w.-]){re.escape(login)}(?![\w.-])", lambda _: masked(login), text, flags=re.IGNORECASE)
+    return text
+
+
+def without_entries(text: str, login: str = "") -> str:
+    """The same for list entries: `user@` and `@domain` are addresses there, and a login may stand without its realm."""
+    text = _ENTRY.sub(lambda found: masked(found[0]), text)
+    for name in dict.fromkeys((login, login.partition("@")[0])):
+        text = without_people(text, name) if name and "@" not in name else text
     return text
 
 
