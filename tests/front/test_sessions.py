@@ -17,9 +17,13 @@ from tidegate.front.callbacks import NO_BODY, QUIET_BODY, QUIET_CONNECT, QUIET_H
 from tidegate.model import (
     Actions,
     Always,
+    Bcc,
     Disposition,
+    Edit,
     Mode,
+    Redirect,
     RemoveHeader,
+    RemoveRecipient,
     Rule,
     SetHeader,
     Template,
@@ -360,6 +364,35 @@ def test_recipient_cap(monkeypatch: pytest.MonkeyPatch) -> None:
         len(judged[0].envelope.recipients),
         [field for field, _ in judged[0].envelope.unreadable],
     )
+
+
+@pytest.mark.parametrize(
+    "edit", [Redirect("d@example.net"), RemoveRecipient("u8@example.net")], ids=["redirect", "remove"]
+)
+@pytest.mark.parametrize("why", ["too many", "not UTF-8"])
+def test_recipients_that_an_edit_would_miss(monkeypatch: pytest.MonkeyPatch, why: str, edit: Edit) -> None:
+    """Who can't be read can't be removed: the message is held as it is, and nobody gets what he should not."""
+    monkeypatch.setattr(callbacks, "MAX_RECIPIENTS", 3)
+    front = Front(FakePolicies([Rule("r", Always(), Actions(edits=(edit,)))]))
+    front.mail()
+    for number in range(9 if why == "too many" else 2):
+        front.rcpt(f"u{number}@example.net")
+    if why == "not UTF-8":
+        front.context.macros["{rcpt_addr}"] = Unreadable()
+        front.event("envrcpt", b"<u\xe9@example.net>")
+    assert CONTINUE == front.end_of_message()
+    assert [("quarantine",)] == [call[:1] for call in front.context.calls]
+    assert "can't be read" in front.context.calls[0][1]
+    assert ["hold"] == [line["disposition"] for line in front.lines()]
+
+
+def test_who_is_added_needs_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy is made whoever else gets the message."""
+    monkeypatch.setattr(callbacks, "MAX_RECIPIENTS", 3)
+    front = Front(FakePolicies([Rule("r", Always(), Actions(edits=(Bcc("d@example.net"),)))]))
+    front.envelope([f"u{number}@example.net" for number in range(9)])
+    assert CONTINUE == front.end_of_message()
+    assert ["addrcpt"] == [call[0] for call in front.context.calls]
 
 
 @pytest.mark.parametrize("call", ["addheader", "quarantine", "setreply"])

@@ -22,6 +22,7 @@ from tidegate.model import (
     AddRecipient,
     Bcc,
     Changes,
+    Edit,
     HeaderChange,
     PrefixSubject,
     Redirect,
@@ -44,21 +45,26 @@ class Settled:
     """The changes, and the rules that lost one of their edits to another: {loser: winner}.
 
     `emptied_by` is the rule that would leave nobody: the recipients then stay as they are, and the message is held.
+    `missed_by` takes recipients away while there are some that can't be read: no edit is made, and it is held.
     """
 
     changes: Changes
     lost: Mapping[str, str]
     emptied_by: str = ""
+    missed_by: str = ""
 
 
 def settle_edits(acting: Sequence[Stand], accepted: Accepted, facts: Facts, values: MakeValues) -> Settled:
     """The edits of `acting` (in order of rank) as one set of changes."""
     rules = {stand.rule.id: stand.rule for stand in acting}
+    missed_by = _remover(acting, RemoveRecipient, Redirect) if facts.missing_recipients() is not None else ""
+    if missed_by:
+        return Settled(Changes(), {}, missed_by=missed_by)
     known = parts(acting, accepted)
     removed, added, copied = _recipients(known, rules, accepted)
     emptied_by = ""
     if accepted.recipients and len(removed) == len(accepted.recipients) and not added and not copied:
-        removed, emptied_by = (), _remover(acting)
+        removed, emptied_by = (), _remover(acting, RemoveRecipient)
     changes = [
         _header(name, part, rules, facts, values) for name, part in sorted(known.headers, key=lambda one: one[0])
     ]
@@ -96,10 +102,10 @@ def _recipients(
     return gone, new, tuple(address for key, address in copies.items() if key not in had)
 
 
-def _remover(acting: Sequence[Stand]) -> str:
-    """The first rule that removes recipients; there is one, since redirects leave somebody."""
-    removers = (stand.rule for stand in acting for edit in stand.rule.do.edits if isinstance(edit, RemoveRecipient))
-    return next(removers).id
+def _remover(acting: Sequence[Stand], *kinds: type[Edit]) -> str:
+    """The first rule with such an edit; "" where there is none."""
+    found = (stand.rule.id for stand in acting for edit in stand.rule.do.edits if isinstance(edit, kinds))
+    return next(found, "")
 
 
 def _header(

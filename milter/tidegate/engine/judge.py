@@ -44,6 +44,7 @@ _GOES_ON = (Disposition.ACCEPT, Disposition.HOLD)
 MAX_ALONE = 20
 """Rules in shadow of which it is told what each alone would do: as many as the decision line names."""
 _NOBODY_LEFT = "no recipient would be left"
+_NOT_ALL = "there are recipients that can't be read, so not all of them can be removed or redirected"
 _EXEMPT_IN_DOUBT = "an exempt that names the rule is broken, or can't be judged"
 
 
@@ -189,6 +190,8 @@ def _decided(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -
         settled = settle_edits(outcome.acting, accepted, facts, values)
         if settled.emptied_by and disposition is Disposition.ACCEPT:
             disposition, reason, rule = Disposition.HOLD, _NOBODY_LEFT, settled.emptied_by
+        if settled.missed_by:
+            disposition, reason, rule = Disposition.HOLD, _NOT_ALL, settled.missed_by
         inquiry.making = None
     return Verdict(
         disposition,
