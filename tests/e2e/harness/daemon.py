@@ -40,6 +40,7 @@ class Daemon(Started):
         self.log = self.root / "decisions.log"
         self.socket = self.root / "run" / "tidegate.sock"
         self.process: subprocess.Popen[bytes] | None = None
+        self.program: list[str] = []  # in place of the command, as a test would have it
         for folder in (self.policies, self.state, self.socket.parent):
             folder.mkdir()
         for path in (self.root, self.policies, self.socket.parent):
@@ -76,9 +77,8 @@ class Daemon(Started):
         """Start it; with `wait` until the socket accepts. Raises RuntimeError with what it printed."""
         atexit.register(self.remove)
         with open(self.root / "stderr", "ab") as stderr:
-            self.process = subprocess.Popen(
-                [*_command(), "run", "--config", str(self.config), *options], stderr=stderr, env=_environment()
-            )
+            command = [*(self.program or _command()), "run", "--config", str(self.config), *options]
+            self.process = subprocess.Popen(command, stderr=stderr, env=_environment())
         if wait:
             self.wait_until_serving()
         return self.process

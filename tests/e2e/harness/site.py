@@ -33,9 +33,11 @@ class Site:
         local: bool = False,
         accounts: Mapping[str, str] | None = None,
         postfix: Mapping[str, str] | None = None,
+        program: Sequence[str] = (),
         **settings: object,
     ) -> None:
         self.daemon = Daemon(policies, **settings)
+        self.daemon.program = list(program)
         self.sink = Sink()
         endpoint = self.daemon.endpoint
         self.postfix = Postfix(
