@@ -150,3 +150,23 @@ def test_the_way_back(say: Say, folder: str, monkeypatch: pytest.MonkeyPatch, fa
     assert current(folder) == before
     assert len(reloads) == 2
     assert reloads[1] == before["main.cf"]
+
+
+def test_reconcile(tmp_path: Path) -> None:
+    """For a person: the number, by service, and the lines; a log that is not there is told."""
+    (tmp_path / "decisions.log").write_text('{"event": "decision", "queue_id": "4AAA00", "disposition": "accept"}\n')
+    lines = [
+        f"Nov 24 10:00:00 mx postfix/submission/smtpd[1]: {one}: client=c[192.0.2.1], sasl_username=alice\n"
+        f"Nov 24 10:00:00 mx postfix/qmgr[2]: {one}: from=<a@example.com>, size=5, nrcpt=1 (queue active)\n"
+        for one in ("4AAA00", "4AAA01")
+    ]
+    log = tmp_path / "mail.log"
+    log.write_text("".join(lines))
+    options = ("--decisions", str(tmp_path / "decisions.log"))
+    result = CliRunner().invoke(main, ["postfix", "reconcile", str(log), *options])
+    assert result.exit_code == 1
+    assert "2 messages went on, 1 of them unjudged" in result.output
+    assert "4AAA01" in result.output
+    log.write_text(lines[0])
+    assert CliRunner().invoke(main, ["postfix", "reconcile", str(log), *options]).exit_code == 0
+    assert CliRunner().invoke(main, ["postfix", "reconcile", str(tmp_path / "none"), *options]).exit_code == 2

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.harness.client import Client, a_message
 from tests.e2e.harness.daemon import Daemon
-from tests.e2e.harness.postfix import Postfix, Service
+from tests.e2e.harness.postfix import Postfix, Service, until
 from tests.e2e.harness.sink import Sink
 from tests.e2e.harness.site import ALICE, BOB
 from tests.e2e.harness.texts import SITE, on_subject, refuse, rules
@@ -88,3 +88,23 @@ def test_nobody_listens(site: tuple[Daemon, Postfix]) -> None:
     status, text = postfix_command(daemon, postfix, "enable")
     assert (status, "nothing was changed" in text) == (2, True)
     assert files(postfix) == before
+
+
+def test_what_got_past_is_a_number(site: tuple[Daemon, Postfix]) -> None:
+    """Postfix's own log beside ours: judged mail counts nothing, what went out without us is named."""
+    daemon, postfix = site
+    log = postfix.root / "log" / "mail.log"
+    assert postfix_command(daemon, postfix, "enable")[0] == 0
+    assert code(postfix, "judged") == 250
+
+    def reconciled() -> tuple[int, dict[str, object]]:
+        done = daemon.command("postfix", "reconcile", str(log), "--json", "--config", str(daemon.config))
+        return done.returncode, json.loads(done.stdout)
+
+    postfix.wait_for_log(r"qmgr\[\d+\]: \w+: from=")
+    until(lambda: reconciled()[1]["judged"], "the decision is in the log")
+    assert reconciled()[0] == 0
+    assert postfix_command(daemon, postfix, "disable")[0] == 0
+    assert code(postfix, "past us") == 250
+    until(lambda: reconciled()[1]["unjudged"] == 1, "it is counted")
+    assert reconciled()[0] == 1

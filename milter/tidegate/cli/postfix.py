@@ -15,6 +15,7 @@ import click
 
 from tidegate.cli.output import UnableError, emit, safe, show
 from tidegate.cli.reach import Daemon, find_daemon
+from tidegate.cli.reconcile import reconcile
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.loader.report import problem_document
 from tidegate.model import Problem, Severity
@@ -37,6 +38,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 @click.group()
 def postfix() -> None:
     """Put Tidegate in front of Postfix, take it out again, and name what goes past it."""
+
+
+postfix.add_command(reconcile)
 
 
 def _options(command: Command) -> Command:
@@ -155,15 +159,15 @@ def _try(instance: Instance, services: list[Service], config: str) -> list[Probe
     except UnableError:
         daemon = None
 
-    def sessions() -> int | None:
+    def connections() -> int | None:
         if daemon is None:
             return None
         try:
-            return sum(int(worker["sessions"]) for worker in daemon.status(brief=True)["workers"])
-        except UnableError:
+            return int(daemon.status(brief=True)["totals"]["connections"])
+        except (UnableError, KeyError):
             return None
 
-    return [probe(instance, one, _PATIENCE, sessions if daemon is not None else None) for one in services]
+    return [probe(instance, one, _PATIENCE, connections) for one in services]
 
 
 @postfix.command()

@@ -44,9 +44,9 @@ def why(reference: str, config: str, log: str, as_json: bool) -> None:
         raise UnableError(f"{reference!r} is no reference and no queue id")
     events = [
         event
-        for line in _lines(log or _log_of(config, reference))
+        for line in lines_of(log or log_of(config, reference))
         if reference in line and "disposition" in line
-        if reference in ((event := _parsed(line)).get("ref"), event.get("queue_id"))
+        if reference in ((event := parsed(line)).get("ref"), event.get("queue_id"))
     ]
     if not events:
         click.echo(f"tidegate: no decision has the reference {reference}", err=True)
@@ -58,20 +58,19 @@ def why(reference: str, config: str, log: str, as_json: bool) -> None:
     click.echo("\n\n".join(blocks))
 
 
-def _log_of(config: str, reference: str) -> str:
+def log_of(config: str, reference: str = "") -> str:
+    """The log that the settings name. Raises UnableError where they name none that can be opened."""
     site = find_site(config)
     if site.settings is None:
         reasons = "; ".join(one.message for one in site.problems[:3])
         raise UnableError(f"{config} does not say where the log is ({reasons}); name it with --log")
     if site.settings.log == "stderr":
-        raise UnableError(
-            "the log goes to standard error, so systemd has it: "
-            f"journalctl -u tidegate -o cat -g {reference} | tidegate why {reference} --log -"
-        )
+        way = f"-g {reference} | tidegate why {reference} --log -" if reference else "> FILE, and name the file"
+        raise UnableError(f"the log goes to standard error, so systemd has it: journalctl -u tidegate -o cat {way}")
     return site.settings.log
 
 
-def _lines(path: str) -> Iterator[str]:
+def lines_of(path: str) -> Iterator[str]:
     """The log and its rotated forms, oldest first. Raises UnableError where the log itself can't be opened."""
     if path == "-":
         yield from _read(sys.stdin.buffer)
@@ -124,7 +123,7 @@ def _read(file: IO[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "replace")
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def parsed(line: str) -> dict[str, Any]:
     """One line of either form, JSON or logfmt; whatever stands before it (a journal's prefix) is left out."""
     start = line.find("{")
     if start >= 0:

@@ -45,14 +45,14 @@ def address_of(instance: Instance, service: Service) -> tuple[str, int] | None:
 
 
 def probe(
-    instance: Instance, service: Service, patience: float, sessions: Callable[[], int | None] | None = None
+    instance: Instance, service: Service, patience: float, connections: Callable[[], int | None] | None = None
 ) -> Probe:
-    """Connect, wait `patience` seconds for a banner, and see whether the daemon has one session more meanwhile."""
+    """Connect, wait `patience` seconds for a banner, and see whether the daemon counts one connection more."""
     where = address_of(instance, service)
     if where is None:
         return Probe(service.key, service.name, trouble="its port has no number on this machine")
     address = f"{where[0]}:{where[1]}"
-    before = sessions() if sessions is not None else None
+    before = connections() if connections is not None else None
     try:
         with socket.create_connection(where, patience) as plain, contextlib.ExitStack() as stack:
             plain.settimeout(patience)
@@ -62,7 +62,7 @@ def probe(
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is ourselves
                 link = stack.enter_context(context.wrap_socket(plain, server_hostname=where[0]))
             banner = link.recv(512).decode("ascii", "backslashreplace").strip()
-            seen = _seen(before, sessions) if banner.startswith("220") else None
+            seen = _seen(before, connections) if banner.startswith("220") else None
             with contextlib.suppress(OSError):
                 link.sendall(b"QUIT\r\n")
     except OSError as error:
@@ -73,12 +73,12 @@ def probe(
     return Probe(service.key, address, banner, trouble, seen)
 
 
-def _seen(before: int | None, sessions: Callable[[], int | None] | None) -> bool | None:
-    """Did a session come? Where others come and go meanwhile, one more is all that can be asked for."""
-    if before is None or sessions is None:
+def _seen(before: int | None, connections: Callable[[], int | None] | None) -> bool | None:
+    """Did a connection come? Where others come meanwhile, one more is all that can be asked for."""
+    if before is None or connections is None:
         return None
     for _ in range(_LOOKS):
-        if (sessions() or 0) > before:
+        if (connections() or 0) > before:
             return True
         time.sleep(_LOOK)
     return False

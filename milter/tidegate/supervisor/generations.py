@@ -39,6 +39,18 @@ class Generations:
     columns: RuleColumns = field(default_factory=RuleColumns)
     highest: int = 0  # number of a generation that there was
 
+    def __post_init__(self) -> None:
+        self.picture.parts["totals"] = self._totals
+
+    def _totals(self) -> dict[str, Any]:
+        """What was counted since the start, of all workers."""
+        totals = self.counters.totals()
+        return {
+            **{event.value: count for event, count in totals.events.items()},
+            "verdicts": {disposition.name.lower(): count for disposition, count in totals.verdicts.items()},
+            "errors": {kind.value: count for kind, count in totals.errors.items() if count},
+        }
+
     def failed(self, outcome: Outcome) -> tuple[Problem, ...]:
         """A load came to nothing: one line, and the clerk. Returns the problems that stand now."""
         report = outcome.report
