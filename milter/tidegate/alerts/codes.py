@@ -129,7 +129,7 @@ CODES: dict[str, tuple[str, str]] = {
 CRITICAL = frozenset({"no-generation", "listen-failed", "socket-lost", "workers-dying"})
 """They stop all mail: somebody is needed at once."""
 
-DEFERRING = frozenset({"no-generation", "entry-deferring", "mail-deferred", "workers-dying"})
+DEFERRING = CRITICAL | {"entry-deferring", "mail-deferred", "nothing-readable"}
 """Mail waits for their repair, so they get worse with time."""
 
 
