@@ -11,5 +11,8 @@ Promises: one thread, which never blocks on a child, a client or a disk of someb
     generations   what becomes of a load
     conditions    what is wrong with the daemon itself, and the alerts
     picture       what `tidegate status` shows
+    health        live, ready, degraded
+    books         since when each entry is in its state (ages), and which rules are exposed (exposure)
+    lending       what is in force, for `tidegate explain --live`
     places        the lock, the socket's name, the account
 """

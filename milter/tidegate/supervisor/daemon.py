@@ -23,14 +23,13 @@ from tidegate.loader.child import Request
 from tidegate.model import Conventions, Problem
 from tidegate.notify import notify, reloading, watchdog_interval
 from tidegate.settings import remember
-from tidegate.supervisor.ages import AgesKeeper
 from tidegate.supervisor.answers import DONE, Answers, Reception
+from tidegate.supervisor.books import Books
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.brake import Brake
 from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Handover
-from tidegate.supervisor.exposure import Exposures
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.laggards import Laggards
 from tidegate.supervisor.lending import lend
@@ -87,19 +86,17 @@ class Supervisor:
         self._handover = Handover(self._workers)
         self._restrainer = Restrainer(settings.state, self._workers, self._picture)
         self._children.restrainer = self._restrainer
-        self._exposures = Exposures(settings.state, settings.exposure)
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
         self._generations = Generations(
             booted.counters, self._picture, self._handover, self._clerk, self._loads, lambda: self.stage.value
         )
-        self._ages = AgesKeeper(settings.state, self._picture)
+        self._books = Books(settings, self._generations)
         self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._brake = Brake(self._restrainer, self._picture, self._conditions)
         self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
         self._children.poison = self._poison
         self._laggards = Laggards(self._workers, self._handover, self._conditions)
         self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
-        self._picture.parts["exposure"] = lambda: self._exposures.document(booted.counters, self._generations.columns)
         self._rungs = Rungs(
             self._picture,
             self._generations,
@@ -192,8 +189,8 @@ class Supervisor:
         self._handover.tick(now)
         self._conditions.tick(now)
         self._restrainer.tick(time.time(), self._conditions)
-        self._ages.tick(now)
-        self._exposures.tick(self._picture.report, self._restrainer.holds, self._conditions)
+        ours = self.stage in (Stage.STARTING, Stage.SERVING)
+        self._books.tick(now, self._restrainer.holds, self._conditions, ours=ours)
         self._brake.tick()
         if now - self._pulsed >= 1.0:
             self._pulsed = now
