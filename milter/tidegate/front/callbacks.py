@@ -17,7 +17,7 @@ from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
 from tidegate.front.judging import BarredError, dangerous, judged, judged_recipient
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
-from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Transaction, Verdict
+from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision
 
@@ -241,7 +241,13 @@ def _eom(ctx: Any, session: Session) -> int:
         transaction = session.transaction(queue_id)
         began, now = time.monotonic(), time.time()
         restraint = desk.live.restraint
-        verdict, why = _judged(desk, session, transaction, policies, began, now)
+        verdict: Verdict | None = None
+        try:
+            verdict = judged(desk, session, transaction, policies, began, now)
+        except BarredError as barred:
+            why = str(barred)
+        if verdict is not None and verdict.faults:
+            desk.failed(verdict, session, queue_id)
         if verdict is None:
             code = fault(ctx, desk, session, ErrorKind.POISON, why, queue_id)
         elif time.monotonic() - began > desk.deadline:
@@ -256,19 +262,6 @@ def _eom(ctx: Any, session: Session) -> int:
         desk.tally.seconds(time.monotonic() - began)
     desk.left(session)
     return code
-
-
-def _judged(
-    desk: Desk, session: Session, transaction: Transaction, policies: PolicySet, began: float, now: float
-) -> tuple[Verdict | None, str]:
-    """The verdict; none where the message must not be judged, and why."""
-    try:
-        verdict = judged(desk, session, transaction, policies, began, now)
-    except BarredError as barred:
-        return None, str(barred)
-    if verdict.faults:
-        desk.failed(verdict, session, transaction.queue_id)
-    return verdict, ""
 
 
 def _abort(_ctx: Any, session: Session) -> int:

@@ -26,6 +26,7 @@ from tidegate.observe.logs import Writer, render
 
 FLUSH_SECONDS = 0.04
 _WAITING = 10_000  # lines that may wait; more are written at once
+_SHARE = 0.75  # of the deadline, in which rules are asked: a verdict that comes after the deadline is not given
 _TOLD = 1000  # sorts of faults that the log names; the counter counts all
 _LARGE = 64 * 1024  # bytes of a message
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: nothing to confuse on the telephone
@@ -63,6 +64,7 @@ class Desk:
         self.page = page or Journal(1).page(0)
         self.tally = tally
         self.deadline = deadline
+        self.share = deadline * _SHARE
         self.sessions = 0
         self.messages = 0
         self.draining = False

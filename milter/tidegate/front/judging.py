@@ -18,8 +18,6 @@ from tidegate.live import Watchlist
 from tidegate.model import Easing, Message, PolicySet, Recipient, Restraint, Transaction, Verdict, together
 from tidegate.observe.journal import Row, print_of, sender_key
 
-SHARE = 0.75
-"""Of the deadline, after which no further rule is asked: a verdict that comes after the deadline is not given."""
 _KILLER = "has killed its inspector three times"
 _CONTENT = ("headers", "subject", "disclosed")
 
@@ -32,25 +30,37 @@ def judged(
     desk: Desk, session: Session, transaction: Transaction, policies: PolicySet, began: float, now: float
 ) -> Verdict:
     """The verdict on the message in hand; `began` in monotonic seconds, `now` in POSIX. Raises BarredError."""
-    watchlist, restraint = desk.live.watchlist, desk.live.restraint
-    if watchlist is None:
-        row = desk.page.begin(
-            began,
-            began + desk.deadline * SHARE,
-            policies.number,
-            hash(session.login or session.client_ip),
-            session.header_bytes,
-        )
-    else:
-        print_ = print_of(_sender(session), session.headers)
-        _bar(watchlist, session, print_)
-        if print_ in watchlist.messages:
-            transaction = without_content(transaction)
-        restraint = _restrained(restraint, watchlist, session)
-        row = _on_watch(desk, session, watchlist, policies, began, print_)
+    live, page = desk.live, desk.page
+    if live.watchlist is not None:
+        return _warily(desk, live.watchlist, session, transaction, policies, began, now)
+    who = hash(session.login or session.client_ip)
+    row = page.begin(began, began + desk.share, policies.number, who, session.header_bytes)
+    try:
+        return judge(transaction, policies, now, row, live.restraint)
+    finally:
+        page.end(row)
+
+
+def _warily(
+    desk: Desk,
+    watchlist: Watchlist,
+    session: Session,
+    transaction: Transaction,
+    policies: PolicySet,
+    began: float,
+    now: float,
+) -> Verdict:
+    """The same where workers have died of late."""
+    print_ = print_of(_sender(session), session.headers)
+    _bar(watchlist, session, print_)
+    if print_ in watchlist.messages:
+        transaction = without_content(transaction)
+    restraint = _restrained(desk.live.restraint, watchlist, session)
+    row = _on_watch(desk, session, watchlist, policies, began, print_)
     try:
         return judge(transaction, policies, now, row, restraint)
     finally:
+        row.walks = False
         desk.page.end(row)
 
 
@@ -61,8 +71,8 @@ def judged_recipient(
     began = time.monotonic()
     watchlist, restraint = desk.live.watchlist, desk.live.restraint
     if watchlist is None:
-        until, who = began + desk.deadline * SHARE, hash(session.login or session.client_ip)
-        row = desk.page.begin(began, until, policies.number, who, len(session.recipients))
+        who = hash(session.login or session.client_ip)
+        row = desk.page.begin(began, began + desk.share, policies.number, who, len(session.recipients))
     else:
         _bar(watchlist, session, 0)
         restraint = _restrained(restraint, watchlist, session)
@@ -70,6 +80,7 @@ def judged_recipient(
     try:
         return judge_recipient(transaction, recipient, policies, time.time(), row, restraint)
     finally:
+        row.walks = False
         desk.page.end(row)
 
 
@@ -91,8 +102,7 @@ def _on_watch(
 ) -> Row:
     shape = session.header_bytes or len(session.recipients)
     who = hash(session.login or session.client_ip)
-    until = began + desk.deadline * SHARE
-    row = desk.page.begin(began, until, policies.number, who, shape, _sender(session), print_)
+    row = desk.page.begin(began, began + desk.share, policies.number, who, shape, _sender(session), print_)
     row.walks = watchlist.walks
     return row
 

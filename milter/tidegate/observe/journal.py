@@ -81,13 +81,15 @@ def print_of(sender: int, headers: Iterable[tuple[str, bytes]]) -> int:
 class Row:
     """One judgement's row, and its watch (engine/inquiry.py): what is evaluated, and whether the time is up."""
 
-    __slots__ = ("cells", "offset", "place", "spare", "until", "walks")
+    __slots__ = ("cells", "memory", "offset", "place", "spare", "until", "walks")
 
-    def __init__(self, cells: memoryview[int], place: int) -> None:
+    def __init__(self, cells: memoryview[int], place: int, spare: bool = False) -> None:
+        """`spare`: on record nowhere, because all rows are taken."""
         self.cells = cells
+        self.memory = cells.cast("B")
         self.place = place
         self.offset = (place - _STATE) * 8
-        self.spare = False  # on record nowhere
+        self.spare = spare
         self.until = 0.0  # monotonic seconds
         self.walks = False
 
@@ -98,10 +100,9 @@ class Row:
 class Page:
     """One worker's part."""
 
-    __slots__ = ("_cells", "_memory", "_rows")
+    __slots__ = ("_cells", "_rows")
 
     def __init__(self, memory: memoryview) -> None:
-        self._memory = memory
         self._cells = memory.cast("Q")
         self._rows = [Row(self._cells, _CELLS * number + _STATE) for number in range(ROWS)]
 
@@ -109,20 +110,15 @@ class Page:
         self, began: float, until: float, generation: int, who: int, shape: int, sender: int = 0, print_: int = 0
     ) -> Row:
         """On record: a judgement begins. Give the row back to `end`."""
-        try:
-            row = self._rows.pop()
-        except IndexError:
-            row = Row(memoryview(bytearray(8 * _CELLS)).cast("Q"), _STATE)
-            row.spare = True
-        else:
-            _PACK(self._memory, row.offset, began, generation, who, shape, sender, print_, _SEARCH)
+        rows = self._rows
+        row = rows.pop() if rows else Row(memoryview(bytearray(8 * _CELLS)).cast("Q"), _STATE, spare=True)
+        _PACK(row.memory, row.offset, began, generation, who, shape, sender, print_, _SEARCH)
         row.until = until
         return row
 
     def end(self, row: Row) -> None:
         """The judgement is over."""
         row.cells[row.place] = 0
-        row.walks = False
         if not row.spare:
             self._rows.append(row)
 
