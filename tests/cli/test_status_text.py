@@ -85,6 +85,7 @@ PARTS: dict[str, Any] = {
         {"kind": "list", "name": "l.txt", "digest": "d", "size": 3, "error": "", "read": 7290.0},
     ],
     "restarts": 2,
+    "totals": {"messages": 40, "verdicts": {"accept": 37, "reject": 0, "hold": 3}, "errors": {"deadline": 1}},
     "tide": {"water": "high", "moons": [], "boats": [{"name": "Ahab"}, {"name": "Ishmael"}]},
 }  # fmt: skip
 
@@ -95,7 +96,7 @@ def test_what_is_wrong_comes_first() -> None:
     assert [
         "tidegate", "ERROR", "", "DEFERRING", "EASED", "EASED", "EXPOSED", "EXPOSED", "QUARANTINE", "BREAKER",
         "POISON", "generation", "canary", "last good", "soak", "entries", "last load", "settings", "sources", "",
-        "tide", "worker 0", "restarts",
+        "totals", "tide", "worker 0", "restarts",
     ] == [line[:11].strip() for line in shown]  # fmt: skip
     for words in (
         "degraded: 1 alert stands",
@@ -107,7 +108,8 @@ def test_what_is_wrong_comes_first() -> None:
         "(proven: the policies can't be loaded)",
         "2  cdcdcdcdcdcdcdcd  proven",
         "generation 4 gets 10 % beside 3 for 60 s, 12 messages seen",
-        "1 policy, 1 list files, read 10 s ago; 1 can't be used",
+        "1 policy file, 1 list file, read 10 s ago; 1 can't be used",
+        "40 messages since the start: 37 accept, 3 hold; own faults: 1 deadline",
         "water high, boats name Ahab; name Ishmael",
     ):
         assert any(words in line for line in shown), words

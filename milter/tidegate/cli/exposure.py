@@ -13,7 +13,7 @@ from tidegate.cli.completion import rule_ids
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import find_site
-from tidegate.cli.statustext import age, moment
+from tidegate.cli.statustext import age, moment, several
 from tidegate.ledger import Exposure, Row, exposures, read_episodes, read_rows
 
 
@@ -82,7 +82,7 @@ def _counted(one: Exposure) -> str:
     if not one.count:
         return "no message"
     perhaps = f", {one.uncertain} of them perhaps (the rule can't be read)" if one.uncertain else ""
-    return f"{one.count} messages, from {moment(one.first)} to {moment(one.last)}{perhaps}"
+    return f"{several(one.count, 'message')}, from {moment(one.first)} to {moment(one.last)}{perhaps}"
 
 
 def _message(row: Row, *, named: bool) -> str:

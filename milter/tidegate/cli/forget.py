@@ -124,7 +124,7 @@ def _left(state: str, names: Sequence[str], site: Site | None) -> Iterator[Left]
             "the journal, or wherever standard error goes, has it; with `mask: true` logins are masked there",
             f"journalctl -u tidegate | grep -iwF {words}",
         )
-    first = shlex.quote(names[0])
+    first = shlex.quote(next((name for name in names if "@" in name), names[0]))
     queue = f"postqueue -j | jq -r --arg who {first} 'select(.sender==$who) | .queue_id'"
     yield Left(
         "Postfix's queue, with the mail that was held", None, "whole messages; not ours", f"{queue} | postsuper -d -"
@@ -183,9 +183,12 @@ def _lines(path: str, names: Sequence[str]) -> int:
 
 def _text(purged: Sequence[Purged], left: Sequence[Left], dry_run: bool) -> Iterator[str]:
     for one in purged:
-        yield f"{'found' if dry_run else 'purged'}   {one.count} {one.store}"
+        yield f"{'found' if dry_run else 'purged':<8} {one.count} {one.store}"
     for other in left:
+        if other.found == 0:
+            yield f"{'clean':<8} {other.store}"
+            continue
         count = "" if other.found is None else f" ({other.found} found)"
-        yield f"{'left' if other.found != 0 else 'clean'}     {other.store}{count}: {other.why}"
-        if other.command and other.found != 0:
-            yield f"         {other.command}"
+        yield f"{'left':<8} {other.store}{count}: {other.why}"
+        if other.command:
+            yield f"{'':<8} {other.command}"

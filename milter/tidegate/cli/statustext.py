@@ -15,8 +15,8 @@ _QUIET = ("active", "shadow", "off")  # states that somebody chose
 _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
-    "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries", "sources",
-    "problems", "alerts",
+    "totals", "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries",
+    "sources", "problems", "alerts",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -34,6 +34,7 @@ def text(document: Document) -> str:
         *_poisoned(document, now),
         *_in_force(document, now),
         *_sources(document, now),
+        *_totals(document),
         *_others(document),
         *_workers(document),
     ]
@@ -92,7 +93,7 @@ def _exposed(document: Document) -> Iterator[str]:
     found = document.get("exposure", {})
     for one in found.get("rules", ()):
         name, see = one["rule"] or "all rules", f"tidegate exposure {one['rule']}".rstrip()
-        yield _row("EXPOSED", f"{name}: {one['state']}, {one['messages']} messages since the start: {see}")
+        yield _row("EXPOSED", f"{name}: {one['state']}, {several(one['messages'], 'message')} since the start: {see}")
     if found.get("unwatched"):
         yield _row("EXPOSED", f"{found['unwatched']} skipped rules more, of which no message is listed")
 
@@ -160,9 +161,9 @@ def _sources(document: Document, now: float) -> Iterator[str]:
     if not sources:
         return
     broken = [one for one in sources if one["error"]]
-    kinds = [f"{count} {name}" for name, count in _counted(one["kind"] for one in sources).items()]
+    kinds = [several(count, f"{name} file") for name, count in _counted(one["kind"] for one in sources).items()]
     wrong = f"; {len(broken)} can't be used" if broken else ""
-    yield _row("sources", f"{', '.join(kinds)} files, read {age(now - sources[0]['read'])} ago{wrong}")
+    yield _row("sources", f"{', '.join(kinds)}, read {age(now - sources[0]['read'])} ago{wrong}")
     for one in broken:
         yield _row("", f"{one['name']}: {one['error']}")
 
@@ -178,8 +179,9 @@ def _workers(document: Document) -> Iterator[str]:
     for worker in document["workers"]:
         state = "" if worker.get("ready", True) else ", not ready"
         state += ", leaving" if worker.get("leaving") else ""
-        what = f"process {worker['pid']}, generation {worker['generation']}{state}, "
-        yield _row(f"worker {worker['slot']}", f"{what}{worker['sessions']} sessions, {worker['messages']} messages")
+        what = f"process {worker['pid']}, generation {worker['generation']}{state}"
+        hand = f"{several(worker['sessions'], 'session')}, {several(worker['messages'], 'message')} in hand"
+        yield _row(f"worker {worker['slot']}", f"{what}, {hand}")
     if not document["workers"]:
         yield _row("workers", "none")
     if document.get("restarts"):
@@ -201,6 +203,20 @@ def _flat(part: Any) -> str:
     if isinstance(part, list | tuple):
         return "; ".join(found for one in part if (found := _flat(one)))
     return "" if part in (None, "", 0, False) else "yes" if part is True else str(part)
+
+
+def _totals(document: Document) -> Iterator[str]:
+    totals = document.get("totals", {})
+    if totals:
+        verdicts = [f"{count} {name}" for name, count in totals.get("verdicts", {}).items() if count]
+        faults = [f"{count} {name}" for name, count in totals.get("errors", {}).items() if count]
+        said = f"{several(totals.get('messages', 0), 'message')} since the start: {', '.join(verdicts) or 'no verdict'}"
+        yield _row("totals", f"{said}; own faults: {', '.join(faults) or 'none'}")
+
+
+def several(count: int, what: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def moment(seconds: float) -> str:
