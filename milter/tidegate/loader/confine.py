@@ -45,7 +45,11 @@ class Confined:
         self._file = ""
         self._since = 0.0
         self.result = os.memfd_create(f"{name}-result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        self.extra = os.memfd_create(f"{name}-extra", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            self.extra = os.memfd_create(f"{name}-extra", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except OSError:
+            os.close(self.result)
+            raise
         self.pid = 0
         self._began = self._deadline = 0.0
         self._overdue = False

@@ -67,7 +67,13 @@ class Booted:
 
 def boot(config: str, takeover: bool) -> Booted | Refusal:
     """Do all of it. What is wrong with the settings is a Refusal only where none were ever good."""
-    wanted, state = read_settings(config)
+    try:
+        wanted, state = read_settings(config)
+    except OSError as error:  # no process or descriptor to be had; who starts us tries again, unless last good serves
+        text = f"the settings can't be read now, no process is to be had for it: {error.strerror or error}"
+        wanted, state = (problem("settings-died", text, Place(config, 0, 0)),), ""
+        if recall(config, ()) is None:
+            return Refusal(EX_TEMPFAIL, text, wanted)
     recorded = recall(config, (state,))
     if isinstance(wanted, Settings):
         first = _start(config, wanted, takeover, (), last_good=False)
