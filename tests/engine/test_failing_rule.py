@@ -10,21 +10,24 @@ from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tests.builders.verdicts import closed_recipient, deferring, labelling, on_subject, rejecting
 from tidegate.conditions import answers, readers
 from tidegate.engine.inquiry import FIRST
-from tidegate.engine.judge import judge, judge_recipient
+from tidegate.engine.judge import explain, judge, judge_recipient
 from tidegate.model import (
     Actions,
     AddHeader,
     Always,
     Disposition,
     Doubt,
+    Easing,
     Index,
     Mode,
     OnError,
     Operator,
     Recipient,
     RemoveRecipient,
+    Restraint,
     Rule,
     Template,
+    Truth,
     Verdict,
 )
 from tidegate.model import Test as FieldTest
@@ -189,3 +192,15 @@ def test_when_the_time_is_up() -> None:
     assert {f"r{number}" for number in range(15)} == reached
     assert (DEFER, "shade") == (verdict.disposition, verdict.trail[-1].rule)
     assert [] == told(verdict)
+
+
+def test_explained() -> None:
+    """`tidegate explain` shows a rule that fails as in doubt, with the place; one that is tripped is not asked."""
+    policies = FakePolicies([rejecting("bad", when=BREAKING), labelling()])
+    found, _ = explain(a_transaction(), policies, NOW).rules
+    assert (Truth.UNKNOWN, True) == (found.truth, "test_failing_rule.py" in found.why_not)
+    tripped = Restraint({"bad": Easing.DEFER}, poison=frozenset({"bad"}))
+    found, _ = explain(a_transaction(), policies, NOW, tripped).rules
+    assert found.cause is not None
+    assert "tripped" in found.cause.text
+    assert "not asked" in found.why_not

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from tidegate.conditions.evaluate import explain as evidence_of
 from tidegate.conditions.facts import Facts
+from tidegate.engine.inquiry import place_of
 from tidegate.engine.match import answer, applies, outward
 from tidegate.engine.schedule import in_force, sampled
 from tidegate.model import (
     Cause,
+    Doubt,
     Easing,
     EntryState,
     Evidence,
@@ -63,7 +65,26 @@ class Explanation:
 
 
 def explain_rule(rule: Rule, facts: Facts, mark: Mark | None) -> RuleEvidence:
-    """One rule with its evidence; `mark` as it stands in the verdict's trail."""
+    """One rule with its evidence; `mark` as it stands in the verdict's trail. One that fails is in doubt, alone."""
+    try:
+        return _explained(rule, facts, mark)
+    except Exception as error:  # noqa: BLE001 - a rule fails alone, here as in engine/inquiry.py
+        cause = Cause(Doubt.PASSING, f"the evaluation failed: {type(error).__name__} at {place_of(error)}")
+        return _unasked(rule, mark, cause)
+
+
+def not_asked(rule: Rule, mark: Mark | None) -> RuleEvidence:
+    """One rule that must not be asked, because it may kill who does."""
+    return _unasked(rule, mark, Cause(Doubt.PASSING, "the rule is tripped, and not asked"))
+
+
+def _unasked(rule: Rule, mark: Mark | None, cause: Cause) -> RuleEvidence:
+    evidence = Evidence(rule.when, Reading((), cause), Truth.UNKNOWN)
+    eased = _EASED[mark.eased] if mark is not None and mark.eased is not None else ""
+    return RuleEvidence(rule, Truth.UNKNOWN, evidence, (), cause, eased or f"in doubt: {cause.text}", mark)
+
+
+def _explained(rule: Rule, facts: Facts, mark: Mark | None) -> RuleEvidence:
     if rule.per_recipient:
         recipients = facts.transaction.envelope.recipients
         answers = [answer(rule, facts, one) for one in recipients]

@@ -17,7 +17,7 @@ from tidegate.engine.bracket import Outcome, ending, names, settle, strength
 from tidegate.engine.candidates import candidates
 from tidegate.engine.changes import MakeValues, Settled, settle_edits
 from tidegate.engine.easing import shadowed
-from tidegate.engine.explain import Explanation, explain_rule
+from tidegate.engine.explain import Explanation, explain_rule, not_asked
 from tidegate.engine.inquiry import UNWATCHED, Inquiry, Watch
 from tidegate.engine.local import hold_null_sender
 from tidegate.engine.match import as_at_rcpt, stand
@@ -124,7 +124,12 @@ def explain(
     facts = Facts(transaction, policies, now)
     marks = {mark.rule: mark for mark in verdict.trail}
     rules = [policies.rule(number) for number in range(len(policies))]
-    return Explanation(verdict, tuple(explain_rule(rule, facts, marks.get(rule.id)) for rule in rules))
+    poison = restraint.poison
+    each = (
+        not_asked(rule, marks.get(rule.id)) if rule.id in poison else explain_rule(rule, facts, marks.get(rule.id))
+        for rule in rules
+    )
+    return Explanation(verdict, tuple(each))
 
 
 def _at_rcpt(disposition: Disposition) -> Disposition:

@@ -72,7 +72,7 @@ def decode(data: bytes) -> Report:
             entries=tuple(_entry(one) for one in values["entries"]),
             problems=tuple(problem_from(one) for one in values["problems"]),
             rules=tuple(map(str, values["rules"])),
-            lenient=tuple(map(str, values["lenient"])),
+            lenient=tuple(map(str, values.get("lenient", ()))),
             lists=tuple(map(str, values["lists"])),
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),
