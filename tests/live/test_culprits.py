@@ -105,11 +105,10 @@ def test_after_a_restart() -> None:
     assert Blame(rules=("killer",)) == blame([first, *other], NOW)
 
 
-def test_once_in_the_look_up_may_be_chance() -> None:
-    """Then every rule is asked for a quarter of an hour; after a second time, for as long as the deaths count."""
-    once, twice = [a_death(1, rule="")], [a_death(1, rule=""), a_death(2, rule="")]
-    assert [True, False] == [blame(once, NOW + later).walks for later in (700, 900)]
-    assert [True, False] == [blame(twice, NOW + later).walks for later in (900, WINDOW)]
+def test_the_look_up_is_suspect_for_a_while() -> None:
+    """A quarter of an hour after each death."""
+    deaths = [a_death(1, rule=""), a_death(2, rule="")]
+    assert [True, True, False] == [blame(deaths, NOW - 100 + later).walks for later in (0, 901, 902)]
 
 
 def test_a_death_is_forgotten() -> None:

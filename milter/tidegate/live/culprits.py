@@ -18,7 +18,7 @@ DEATHS = 3
 WINDOW = 86400.0
 """Seconds for which a death is remembered, and so the longest that a message or a sender pays for it."""
 DOUBT = 900.0
-"""Seconds for which one death in the look-up of the rules makes it suspect."""
+"""Seconds for which a death in the look-up of the rules makes it suspect."""
 _KEPT = 500  # suspects that are remembered, the latest
 
 
@@ -132,9 +132,8 @@ def _deaths(suspects: Iterable[Suspect], name: Callable[[Suspect], Hashable]) ->
 
 
 def _walks(suspects: Iterable[Suspect], now: float) -> bool:
-    """Once in the look-up may be chance, since it takes most of the time: then for a while only."""
-    unnamed = {one.death: one.at for one in suspects if not one.rule}
-    return len(unnamed) > 1 or any(now - at < DOUBT for at in unnamed.values())
+    """It may be chance, since the look-up takes most of the time, and asking every rule is dear: for a while only."""
+    return any(not one.rule and now - one.at < DOUBT for one in suspects)
 
 
 def _senders(suspects: list[Suspect], names: _Names, explained: dict[int, set[Hashable]]) -> dict[int, frozenset[str]]:
