@@ -1,7 +1,8 @@
 """Measures a reload of a large policy under load: how long until it is in force, and what it does to mail in flight.
 
-The same burst runs twice on two connections, first alone, then with an edit and a HUP in the middle; `added_ms` is how
-much later the slowest message of the second one was.
+The daemon runs without canaries: what is measured is the load and the handing over, not the minute for which a canary
+is watched. The same burst runs twice on two connections, first alone, then with an edit and a HUP in the middle;
+`added_ms` is how much later the slowest message of the second one was.
 """
 
 from __future__ import annotations

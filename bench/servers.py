@@ -163,7 +163,7 @@ def tidegate(stack: ExitStack, folder: Path, name: str, policies: Path, workers:
     settings = state / "tidegate.yaml"
     settings.write_text(
         f"listen: unix:{sock}\npolicies: {policies}\nstate: {state}\nworkers: {workers}\n"
-        f"log: {state}/decisions.log\nmetrics: off\nsocket_mode: 0666\n"
+        f"log: {state}/decisions.log\nmetrics: off\nsocket_mode: 0666\ncanary_share: off\n"
     )
     server = launch(stack, name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
     end = time.monotonic() + 60

@@ -34,11 +34,12 @@ import structlog
 from tidegate import front, image
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import Pen
-from tidegate.live import Live, Watchlist, decode_restraint, watchlist_from
+from tidegate.live import Canary, Live, Watchlist, decode_restraint, watchlist_from
 from tidegate.model import NO_RESTRAINT, Restraint
 from tidegate.observe.counters import Tally
 from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
+from tidegate.observe.sides import SideTally
 from tidegate.settings import Settings
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
@@ -64,6 +65,19 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A generation on trial: for `share` percent of the senders, compared in this bank (observe/sides.py).
+
+    `plan` is a descriptor too: which rules are counted by name, and in which column.
+    """
+
+    offer: Offer
+    share: float
+    bank: int
+    plan: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What the supervisor gives to a new worker."""
 
@@ -75,6 +89,8 @@ class Assignment:
     writer: Writer
     offer: Offer | None
     page: Page
+    sides: SideTally
+    trial: Trial | None = None
     restraint: Restraint = NO_RESTRAINT
     watchlist: Watchlist | None = None
 
@@ -136,15 +152,20 @@ class Worker:
     orphan: bool = False
 
     def prepare(self) -> None:
-        """Map the generation in force and register the callbacks, before libmilter starts."""
+        """Map the generation in force, and the canary, and register the callbacks, before libmilter starts."""
         settings = self.assignment.settings
         offer = self.assignment.offer
         self.live.restraint = self.assignment.restraint
-        number = 0
+        number = canary = 0
         if offer is not None:
-            generation = self._map(offer.image, offer.columns)
-            self.live.current = generation
+            self.live.current = self._map(offer.image, offer.columns)
             number = offer.number
+        trial = self.assignment.trial
+        if trial is not None:
+            canary = trial.offer.number
+            self.live.canary = self._canary(
+                canary, trial.share, trial.bank, trial.offer.image, trial.offer.columns, trial.plan
+            )
         self.live.watchlist = self.assignment.watchlist
         assignment, pen = self.assignment, Pen(settings.state)
         self.desk = front.Desk(
@@ -157,7 +178,7 @@ class Worker:
             assignment.page,
         )
         front.install(self.desk)
-        self.assignment.channel.send("ready", number=number)
+        self.assignment.channel.send("ready", number=number, canary=canary)
 
     def _map(self, image_descriptor: int, columns: int) -> image.Generation:
         # MAP_PRIVATE: before Linux 6.7 a shared map of a write-sealed memfd is refused, even one only for reading.
@@ -173,6 +194,18 @@ class Worker:
             self._wait(_STEP)  # lets the sessions go on between two pieces of the index
         self.assignment.tally.name_rules(json.loads(content(columns)))
         return generation
+
+    def _canary(self, number: int, share: float, bank: int, image: int, columns: int, plan: int) -> Canary:
+        counted = json.loads(content(plan))
+        return Canary(
+            number,
+            self._map(image, columns),
+            share,
+            bank,
+            counted["columns"],
+            frozenset(counted["expected"]),
+            self.assignment.sides,
+        )
 
     def obey(self) -> None:
         """The command thread: packets from the supervisor, and signals, until it ends the process."""
@@ -212,8 +245,13 @@ class Worker:
         match packet.word:
             case "ping":
                 self._pong()
-            case "generation":
+            case "generation" | "canary":
                 self._activate(packet)
+            case "promote":
+                self._promote(int(packet.values["number"]))
+            case "abandon":
+                self.live.canary = None
+                self.assignment.channel.send("active", number=packet.values["number"], canary=0)
             case "restraint":
                 self.live.restraint = decode_restraint(content(packet.descriptors[0]))
                 os.close(packet.descriptors[0])
@@ -228,16 +266,32 @@ class Worker:
         self.assignment.channel.send("pong", sessions=self.desk.sessions, messages=self.desk.messages)
 
     def _activate(self, packet: Packet) -> None:
-        number = packet.values["number"]
+        values = packet.values
+        number = int(values["number"])
         try:
-            self.live.current = self._map(*packet.descriptors)
+            if packet.word == "canary":
+                self.live.canary = self._canary(number, values["share"], values["bank"], *packet.descriptors)
+            else:
+                self.live.current = self._map(*packet.descriptors)
+                self.live.canary = None
         except (image.BadImage, OSError, ValueError, TypeError) as error:
             self.assignment.channel.send("refused", number=number, why=str(error)[:300])
         else:
-            self.assignment.channel.send("active", number=number)
+            word = "trying" if packet.word == "canary" else "active"
+            self.assignment.channel.send(word, number=number)
         finally:
             for descriptor in packet.descriptors:
                 os.close(descriptor)
+
+    def _promote(self, number: int) -> None:
+        """The canary is for all from now on: it is mapped already."""
+        canary = self.live.canary
+        if canary is None or canary.number != number:
+            self.assignment.channel.send("refused", number=number, why="it is not on trial here")
+            return
+        self.live.current = canary.generation  # before the canary ends: no message meets the old one any more
+        self.live.canary = None
+        self.assignment.channel.send("active", number=number)
 
     def _drain(self, idle: float, busy: float) -> None:
         """Leave: idle sessions get `idle` seconds, messages in hand `busy`. Never returns."""

@@ -184,6 +184,7 @@ class Daemon:
             "log": self.log,
             "poll": "0.2s",
             "alerts": "{syslog: false}",  # a test is no news for the machine's journal
+            "canary_share": "off",
             **settings,
         }
         self.write_settings()

@@ -23,10 +23,12 @@ from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.settings import Listen, ListenKind, Settings
 from tidegate.supervisor.boot import Booted
+from tidegate.supervisor.canary import Canaries
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.errands import Errands
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.ladder import Ladder, Rung
 from tidegate.supervisor.loads import Loads
 from tidegate.supervisor.picture import Picture
@@ -41,7 +43,9 @@ class House:
         for place in (self.policies, self.state):
             place.mkdir(exist_ok=True)
         self.now = 1000.0
-        settings = Settings(Listen(ListenKind.UNIX, path="/none"), str(self.policies), str(self.state))
+        settings = Settings(
+            Listen(ListenKind.UNIX, path="/none"), str(self.policies), str(self.state), canary_share=0.0
+        )
         counters = Counters(1)
         self.tally = counters.tally(0)
         booted = Booted("c", settings, False, (), counters, Journal(1), Writer("stderr"), None, None, None)  # type: ignore[arg-type]
@@ -56,10 +60,10 @@ class House:
             lambda outcome: conditions.policy_problems(self.ladder.loaded(outcome)),
             lambda: None,
         )
-        self.generations = Generations(
-            counters, self.picture, Handover(self.workers), clerk, self.loads, lambda: "serving"
-        )
         conditions = Conditions(booted, self.picture, self.workers, clerk, lambda: None)
+        handover = Handover(self.workers)
+        canaries = Canaries(settings, counters.sides, self.picture, handover, conditions)
+        self.generations = Generations(counters, self.picture, handover, clerk, self.loads, lambda: "serving", canaries)
         self.ladder = Ladder(str(self.state), self.generations, conditions, Errands(lambda: None))
         self.soaking = Soaking(self.ladder, counters, self.workers, Wanted(seconds, messages))
         self.ladder.start()

@@ -104,6 +104,10 @@ CODES: dict[str, tuple[str, str]] = {
         "correct or revert the policies by hand",
     ),
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
+    "canary-abandoned": (
+        "a new generation did harm to the senders that met it first; the one before stays in force",
+        "correct or revert what is named; where it is meant: tidegate confirm --quarantine",
+    ),
     "worker-refused": ("a worker could not map the newest generation", "see the log; it is replaced"),
     "worker-behind": ("a worker answers, and never took the newest generation", "none: it is replaced; report it"),
     "workers-dying": ("workers die again and again", "see the log, and report it with its last lines"),

@@ -15,7 +15,7 @@ import click
 
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import Daemon, daemon_options, find_daemon
-from tidegate.cli.statustext import alert_lines
+from tidegate.cli.statustext import alert_lines, canary_line
 
 _PATIENCE = 90.0  # seconds; the loader itself has 60
 _LOOK = 0.1
@@ -39,13 +39,19 @@ def confirm(config: str, state: str, quarantine: bool, as_json: bool) -> None:
 
 @click.command()
 @daemon_options
+@click.option("--now", is_flag=True, help="For all senders at once, without a canary. The brake stays.")
+@click.option("--reason", default="", metavar="TEXT", help="Why it can't wait; goes into log and status.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def reload(config: str, state: str, as_json: bool) -> None:
-    """Read the policy directory now, and wait until it is in force.
+def reload(config: str, state: str, now: bool, reason: str, as_json: bool) -> None:
+    """Read the policy directory now, and wait until it is in force, or on trial as a canary.
 
     Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
     """
-    _load({"do": "reload"}, config, state, as_json)
+    if now and not reason.strip():
+        raise click.UsageError("--now needs --reason TEXT: it is logged, and stands in the status")
+    if reason and not now:
+        raise click.UsageError("--reason belongs to --now")
+    _load({"do": "reload", "now": now, "reason": reason}, config, state, as_json)
 
 
 def _load(request: Mapping[str, Any], config: str, state: str, as_json: bool) -> None:
@@ -57,9 +63,13 @@ def _load(request: Mapping[str, Any], config: str, state: str, as_json: bool) ->
     changed = sorted(key for key, entry in _entries(after).items() if _entries(before).get(key) != entry)
     number = after["generation"]["number"]
     if as_json:
-        emit({"generation": number, "gone": gone, "changed": changed, "alerts": after.get("alerts", [])})
+        told = {"generation": number, "canary": _canary(after), "gone": gone, "changed": changed}
+        emit({**told, "alerts": after.get("alerts", [])})
     else:
-        click.echo(f"generation {number}: {len(changed)} entries are new or changed, {len(gone)} are gone")
+        newest = _canary(after) or number
+        click.echo(f"generation {newest}: {len(changed)} entries are new or changed, {len(gone)} are gone")
+        if newest != number:
+            click.echo(canary_line(after))
         for key in gone:
             click.echo(safe(f"  gone  {key}"))
         for line in alert_lines(after):
@@ -73,11 +83,18 @@ def _wait(daemon: Daemon, before: Mapping[str, Any]) -> dict[str, Any]:
     while time.monotonic() < end:
         after = daemon.status(brief=True)
         load, number = after["load"], after["generation"]["number"]
-        current = all(worker["generation"] == number for worker in after["workers"])
+        wanted = (number, _canary(after))
+        current = all((worker["generation"], worker.get("canary", 0)) == wanted for worker in after["workers"])
         if load["count"] > before["load"]["count"] and not load["busy"] and current:
             return daemon.status()
         time.sleep(_LOOK)
     raise UnableError(f"the load did not end within {_PATIENCE:.0f} s; see tidegate status")
+
+
+def _canary(document: Mapping[str, Any]) -> int:
+    """The generation on trial; 0: none."""
+    canary = document.get("canary") or {}
+    return int(canary["number"]) if canary.get("runs") else 0
 
 
 def _entries(document: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:

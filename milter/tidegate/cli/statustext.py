@@ -140,19 +140,31 @@ def _in_force(document: Document, now: float) -> Iterator[str]:
     if load["busy"]:
         attempt += ", running"
     elif not document["desired"]["active"]:
-        attempt += ", and what is on disk is not in force"
+        on_trial = document.get("canary", {}).get("runs")
+        attempt += f", and what is on disk is {'on trial' if on_trial else 'not in force'}"
     yield _row("last load", attempt)
     settings = document["settings"]
     note = " (NOT in force: the last good ones are)" if settings["last_good"] else ""
     yield _row("settings", f"{settings['file']}{note}")
 
 
+def canary_line(document: Document) -> str:
+    """The generation on trial, or what became of the last one."""
+    return safe(_row("canary", _canary(document["canary"], float(document["now"]))))
+
+
 def _canary(canary: Document, now: float) -> str:
-    if canary.get("runs"):
-        share = f"generation {canary['number']} gets {canary['share']:g} % beside {canary['beside']}"
-        return f"{share} for {age(now - canary['since'])}, {canary['seen']} messages seen"
-    why = f": {canary['reason']}" if canary.get("reason") else ""
-    return f"generation {canary['number']}: {canary['outcome']}{why}"
+    if not canary["runs"]:
+        why = f": {canary['reason']}" if canary["reason"] else ""
+        return f"generation {canary['number']}: {canary['outcome']} {age(now - canary['ended'])} ago{why}"
+    share = f"generation {canary['number']} gets {canary['share']:g} % of the senders beside {canary['beside']}"
+    new, old = (_side(canary["compared"][side]) for side in ("canary", "beside"))
+    return f"{share} for {age(now - canary['since'])}: {new}; beside it {old}"
+
+
+def _side(side: Document) -> str:
+    judged, stopped = side["judged"], side["stopped"]
+    return f"{judged['messages']} messages of {judged['senders']} senders, {stopped['messages']} stopped"
 
 
 def _sources(document: Document, now: float) -> Iterator[str]:

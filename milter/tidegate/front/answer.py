@@ -43,6 +43,8 @@ def fault(ctx: Any, desk: Desk, session: Session, kind: ErrorKind, why: str, que
     except milter.error:
         desk.tally.error(ErrorKind.ANSWER)
     desk.tally.error(kind)
+    if session.part is not None:
+        session.part.failed(())
     _log(desk, session, "eom", session.transaction(queue_id), None, reply, "fault", fault=why)
     return TEMPFAIL
 
@@ -65,6 +67,8 @@ def refuse_recipient(ctx: Any, desk: Desk, session: Session, verdict: Verdict, r
     outcome = _NAMES[verdict.disposition]
     _log(desk, session, "rcpt", transaction, verdict, reply, outcome, faults(verdict), recipient)
     _count_rules(desk, verdict)
+    if session.part is not None:
+        session.part.refused(verdict.disposition, verdict.rule)
     desk.tally.event(Event.RECIPIENTS_REFUSED)
     return code
 
@@ -97,6 +101,11 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
     if not verdict.certain:
         desk.tally.event(Event.UNCERTAIN)
     _count_rules(desk, verdict)
+    if session.part is not None:
+        if verdict.faults:
+            session.part.failed(one.rule for one in verdict.faults)
+        else:
+            session.part.judged(disposition, verdict.rule)
     return code
 
 

@@ -66,7 +66,7 @@ def register() -> None:
 
 
 def negotiate(ctx: Any, options: list[int]) -> int:
-    """Ask for what the generation in force needs; remember what this connection got.
+    """Ask for what the generation in force, and a canary, need; remember what this connection got.
 
     An MTA that offers less (Postfix with milter_protocol = 2) gets an answer to everything. What a later generation
     needs beyond this can't be asked for again: `_mail` compares, and makes the client reconnect.
@@ -78,6 +78,10 @@ def negotiate(ctx: Any, options: list[int]) -> int:
         policies = desk.live.current
         wants_body = policies is not None and policies.reads_body
         wants_rcpt = policies is not None and bool(policies.per_recipient)
+        canary = desk.live.canary
+        if canary is not None:
+            wants_body = wants_body or canary.generation.reads_body
+            wants_rcpt = wants_rcpt or bool(canary.generation.per_recipient)
         steps = NO_UNKNOWN | NO_DATA | NO_EOH | QUIET_HEADER | QUIET_CONNECT | QUIET_HELO
         steps |= QUIET_BODY if wants_body else NO_BODY
         steps |= 0 if wants_rcpt else QUIET_RCPT
@@ -116,18 +120,21 @@ def _helo(_ctx: Any, session: Session, name: str) -> int:
 def _mail(ctx: Any, session: Session, sender: bytes, *parameters: bytes) -> int:
     desk = Worker.desk
     policies = desk.begun(session)
-    if policies is not None and _needs_more(policies, session):
-        desk.tally.error(ErrorKind.NEGOTIATION)
-        return reconnect(ctx, desk, session, "Policy changed, please reconnect")
-    if desk.draining:
-        return reconnect(ctx, desk, session, "Service restarting, please reconnect")
-    desk.tally.event(Event.MESSAGES)
     _identify(ctx, session)
     address, readable = macro(ctx, "{mail_addr}")
     # The argument is bytes: where the macro can't be read (smtputf8_enable = no lets any byte pass) it still tells all
     # but the letters of a foreign charset, which are read as in a header.
     given = text_of(sender)[0].strip()
     session.sender = address or given.strip("<>")
+    canary = desk.live.canary
+    if canary is not None:
+        policies = desk.divide(session, canary)
+    if policies is not None and _needs_more(policies, session):
+        desk.tally.error(ErrorKind.NEGOTIATION)
+        return reconnect(ctx, desk, session, "Policy changed, please reconnect")
+    if desk.draining:
+        return reconnect(ctx, desk, session, "Service restarting, please reconnect")
+    desk.tally.event(Event.MESSAGES)
     if not readable and "@" not in session.sender:
         session.doubt("sender.address", _NOT_UTF8)
     for parameter in parameters:
@@ -259,7 +266,10 @@ def _eom(ctx: Any, session: Session) -> int:
                     desk.exposure.pass_over()
                 else:
                     desk.exposure.note(transaction, policies, verdict.disposition, now, restraint)
-        desk.tally.seconds(time.monotonic() - began)
+        spent = time.monotonic() - began
+        desk.tally.seconds(spent)
+        if session.part is not None:
+            session.part.took(spent)
     desk.left(session)
     return code
 

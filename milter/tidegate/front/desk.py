@@ -17,7 +17,7 @@ import structlog
 from tidegate.front.exposure import Exposure
 from tidegate.front.session import Session
 from tidegate.ledger import Pen
-from tidegate.live import Live
+from tidegate.live import Canary, Live, sender_of
 from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
 from tidegate.observe.decision import Decision, line
@@ -119,6 +119,14 @@ class Desk:
         session.begin(policies, self.reference())
         self.messages += 1
         return policies
+
+    def divide(self, session: Session, canary: Canary) -> PolicySet | None:
+        """There is a canary: by its sender the message takes that set, or keeps the one that is in force."""
+        part = canary.part(sender_of(session.login, session.sender, session.client_ip))
+        if part.new:
+            session.policies = canary.generation
+        session.part = part
+        return session.policies
 
     def left(self, session: Session) -> None:
         """The message is over, one way or the other."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from tidegate.live import Part
 from tidegate.model import Connection, Envelope, Message, PolicySet, Recipient, Transaction
 
 MAX_HEADERS = 10_000
@@ -35,6 +36,7 @@ class Session:
         "lasting_fault",
         "login",
         "open",
+        "part",
         "policies",
         "quiet",
         "reads_body",
@@ -64,6 +66,7 @@ class Session:
         """Forget the message: at MAIL, abort, end of message and close."""
         self.in_message = False
         self.policies: PolicySet | None = None
+        self.part: Part | None = None  # in a canary, where there is one
         self.sender = self.login = self.type = self.reference = self.fault = ""
         self.recipients: list[Recipient] = []
         self.headers: list[tuple[str, bytes]] = []

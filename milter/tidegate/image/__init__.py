@@ -7,6 +7,7 @@ databases   patterns that are asked together
 traits      what is computed from all rules once
 build       from what was loaded to the image
 earlier     what an image lends to the next one
+face        what of a policy can change a verdict, as digests
 generation  the image in use: model.PolicySet
 
 Promises: an image is accepted only if no byte of it was changed, is cheap to open and to share, and holds no code.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from tidegate.image.build import build
 from tidegate.image.earlier import Earlier, earlier
+from tidegate.image.face import Faces, faces
 from tidegate.image.generation import Generation
 from tidegate.image.layout import BadImage, Buffer, Summary, digest_of, numbered, summary
 
@@ -24,11 +26,13 @@ __all__ = [
     "BadImage",
     "Buffer",
     "Earlier",
+    "Faces",
     "Generation",
     "Summary",
     "build",
     "digest_of",
     "earlier",
     "numbered",
+    "faces",
     "summary",
 ]

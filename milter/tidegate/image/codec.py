@@ -76,9 +76,14 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _decode = json.JSONDecoder().decode
 
 
+def compact(value: Any) -> bytes:
+    """What a codec has written, as JSON of ASCII bytes."""
+    return _ENCODER.encode(value).encode("ascii")
+
+
 def dump(codec: Codec, value: Any) -> bytes:
     """`value` as JSON of ASCII bytes."""
-    return _ENCODER.encode(codec.write(value)).encode("ascii")
+    return compact(codec.write(value))
 
 
 def load(codec: Codec, data: bytes | memoryview) -> Any:

@@ -18,6 +18,7 @@ from tidegate.live.accepted import (
     read_accepted,
     write_accepted,
 )
+from tidegate.live.canary import Canary, Part, sender_of
 from tidegate.live.force import Live
 from tidegate.live.quarantine import Barred, Quarantine, read_quarantine, write_quarantine
 from tidegate.live.restraints import By, Hold, Holds
@@ -28,6 +29,7 @@ from tidegate.live.watchlist import Watchlist, watchlist_from
 __all__ = [
     "NAME",
     "Accepted",
+    "Canary",
     "By",
     "Barred",
     "File",
@@ -36,6 +38,7 @@ __all__ = [
     "Live",
     "Quarantine",
     "Watchlist",
+    "Part",
     "accept",
     "decode_restraint",
     "encode_restraint",
@@ -47,6 +50,7 @@ __all__ = [
     "read_accepted",
     "read_quarantine",
     "returned",
+    "sender_of",
     "vanished",
     "watchlist_from",
     "write_accepted",

@@ -42,6 +42,7 @@ class Request:
     confirmed: bool = False  # a person said that what is missing is meant to be gone
     instead_of: str = ""  # the policy directory for which the packaged baseline, in `policies`, is to serve
     before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
+    urgent: str = ""  # why what comes of it must not wait for a canary
 
 
 class _ListFiles:
@@ -115,7 +116,14 @@ def work(child: Confined, request: Request) -> None:
         read=read,
         sources=directory.described(found, sources, lists.read),
     )
-    _write(child.result, encode(report))
+    _write(child.result, encode(_with_faces(report, loaded)))
+
+
+def _with_faces(report: Report, loaded: Loaded) -> Report:
+    """What can be told of the rules without the image: which of them another policy has, too."""
+    faces = image.faces(loaded)
+    expected = tuple(rule.id for rule in loaded.rules if rule.expect is not None)
+    return replace(report, form=faces.form, faces=faces.rules, expected=expected)
 
 
 def _build(child: Confined, request: Request, policy: LoadedPolicy, before: image.Earlier) -> bytes:

@@ -28,6 +28,9 @@ class Report:
     problems: tuple[Problem, ...] = ()
     rules: tuple[str, ...] = ()  # ids, in the order of their numbers in the image
     lenient: tuple[str, ...] = ()  # those that are left out where they can't be evaluated: `on_error: skip`
+    form: str = ""  # digest of all that can change a verdict but list items (image/face.py)
+    faces: tuple[str, ...] = ()  # of the rules, in their order
+    expected: tuple[str, ...] = ()  # rules with `expect:`
     lists: tuple[str, ...] = ()  # list files that were read
     counts: Mapping[str, int] = field(default_factory=dict)
     milliseconds: float = 0.0
@@ -49,6 +52,9 @@ def encode(report: Report) -> bytes:
             "problems": [problem_json(problem) for problem in report.problems],
             "rules": report.rules,
             "lenient": report.lenient,
+            "form": report.form,
+            "faces": report.faces,
+            "expected": report.expected,
             "lists": report.lists,
             "counts": dict(report.counts),
             "milliseconds": report.milliseconds,
@@ -73,6 +79,9 @@ def decode(data: bytes) -> Report:
             problems=tuple(problem_from(one) for one in values["problems"]),
             rules=tuple(map(str, values["rules"])),
             lenient=tuple(map(str, values.get("lenient", ()))),
+            form=str(values.get("form", "")),
+            faces=tuple(map(str, values.get("faces", ()))),
+            expected=tuple(map(str, values.get("expected", ()))),
             lists=tuple(map(str, values["lists"])),
             counts={str(key): int(count) for key, count in values["counts"].items()},
             milliseconds=float(values["milliseconds"]),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tidegate.model import Disposition
+from tidegate.observe.sides import Sides
 
 RULES_LIMIT = 20_000  # rules with a counter of their own; the others still count in the verdicts
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 8.0)  # seconds
@@ -126,10 +127,11 @@ class Tally:
 
 
 class Counters:
-    """All rows. Make it once, before any fork; every process that was forked since sees the same cells."""
+    """All rows, and those of a canary. Make it once, before any fork; what was forked since sees the same cells."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
+        self.sides = Sides(slots)
         self._memory = mmap.mmap(-1, _ROW * 8 * slots)
         self._cells = memoryview(self._memory).cast("Q")
 

@@ -56,6 +56,8 @@ class Gauges:
     proven_at: float = 0.0
     quarantined: int = 0
     columns: Mapping[str, int] = field(default_factory=dict)
+    canary: int = 0
+    canaries: Mapping[str, int] = field(default_factory=dict)  # by their end
 
 
 def render(counters: Counters, gauges: Gauges) -> str:
@@ -140,6 +142,7 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         ("tidegate_ready", "gauge", "1: a message that comes now is judged.", int(not gauges.unready)),
         ("tidegate_degraded", "gauge", "1: something is not as it should be; see `status`.", int(gauges.degraded)),
         ("tidegate_generation", "gauge", "Number of the generation in force; 0: none.", gauges.generation),
+        ("tidegate_canary_generation", "gauge", "Number of the generation on trial; 0: none.", gauges.canary),
         ("tidegate_generation_loaded_timestamp_seconds", "gauge", "When it was loaded.", gauges.loaded),
         ("tidegate_load_attempt_timestamp_seconds", "gauge", "When policies were last read.", gauges.attempted),
         ("tidegate_problems", "gauge", "Problems in the policies and settings.", gauges.problems),
@@ -165,6 +168,13 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         "gauge",
         "1: what serves comes from here.",
         [({"rung": rung}, int(rung == gauges.rung)) for rung in RUNGS],
+    )
+    _family(
+        lines,
+        "tidegate_canaries_total",
+        "counter",
+        "Generations that were on trial, or skipped it, by what became of them.",
+        [({"outcome": end}, count) for end, count in gauges.canaries.items()],
     )
     _family(
         lines,

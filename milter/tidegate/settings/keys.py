@@ -18,6 +18,7 @@ from tidegate.settings.values import Listen, ListenKind
 
 _PATH_LIMIT = 107  # bytes of a unix socket address (struct sockaddr_un) without its NUL
 _TEMPORARY = len(".4194304.new")  # what the supervisor appends while it opens the socket
+_MOST = 50  # percent of the senders that may meet a new generation first: it is compared with what the others get
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
@@ -142,6 +143,14 @@ def _metrics(text: str) -> tuple[str, int]:
     return host, _port(port)
 
 
+def _share(text: str) -> float:
+    if text in ("off", "none", "false", "no"):
+        return 0.0
+    if not re.fullmatch(r"[0-9]{1,2}(?:\.[0-9]{1,2})? ?%?", text) or float(text.rstrip("% ")) > _MOST:
+        raise UnusableError(f"write a percentage from 0 to {_MOST}, such as 10%, or off")
+    return float(text.rstrip("% "))
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch(r"(?:0|0o)?[0-7]{3}", text):
         raise UnusableError("write three octal digits such as 0660")
@@ -220,6 +229,16 @@ KEYS: dict[str, KeyRow] = {
     ),
     "soak_messages": KeyRow(whole(0, 999_999), "and how many messages it has to judge meanwhile", "`50`"),
     "poll": KeyRow(duration(0.1, 3600.0), "how often the policy directory is looked at, 0.1 s to an hour", "`2s`"),
+    "canary_share": KeyRow(
+        _share, "how many of the senders meet a new generation first, 0 to 50 percent; `off`: all at once", "`10%`"
+    ),
+    "canary_time": KeyRow(duration(1, 3600.0), "how long at least until it is for all, 1 s to an hour", "`1m`"),
+    "canary_messages": KeyRow(
+        whole(1, 100_000), "how many messages at least it has to judge, and as many beside it", "`50`"
+    ),
+    "canary_longest": KeyRow(
+        duration(1, 86400.0), "after that it is for all with what it saw, marked unproven, 1 s to a day", "`10m`"
+    ),
 }
 
 SECTIONS: dict[str, str] = {

@@ -69,6 +69,10 @@ class Settings:
     baseline: str = BASELINE  # "": none
     soak: float = 600.0
     soak_messages: int = 50
+    canary_share: float = 10.0  # percent; 0: no canaries
+    canary_time: float = 60.0
+    canary_messages: int = 50
+    canary_longest: float = 600.0
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
 

@@ -15,9 +15,10 @@ from tidegate.clerk import run_clerk
 from tidegate.model import NO_RESTRAINT
 from tidegate.supervisor.answers import Reception
 from tidegate.supervisor.boot import Booted
-from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.episodes import Episodes
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
 from tidegate.worker import Assignment, run_worker
@@ -67,6 +68,8 @@ class Children:
                 offer=handover.offer,
                 page=self.booted.journal.page(child.slot),
                 watchlist=self.poison.watchlist if self.poison else None,
+                sides=self.booted.counters.sides.tally(child.slot),
+                trial=handover.trial,
                 restraint=self.restrainer.restraint if self.restrainer else NO_RESTRAINT,
             )
         )

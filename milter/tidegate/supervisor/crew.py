@@ -1,7 +1,7 @@
 """The children that stay: workers and the clerk. Forked, watched, replaced with back-off, drained.
 
 Promises: a child that dies is replaced (after 0.1 s, doubling to 5 s, for ever); one that is silent for too long is
-killed; a new generation reaches one worker after the other. Refuses: knowing what a worker does with it.
+killed. Refuses: knowing what it does; which generation it has to have (handover.py).
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from tidegate.channel import Channel, ClosedError, Packet
-from tidegate.worker import Offer
 
 PING = 1.0  # seconds between two pings
 _FIRST = 0.1  # seconds before the first replacement
 _LONGEST = 5.0
 _SETTLED = 30.0  # seconds of life after which a death is a first one again
-_TURN = 2.0  # seconds that one worker may keep the next one waiting for a new generation
 
 _log = structlog.get_logger()
 
@@ -46,6 +44,7 @@ class Child:
     ready: bool = False
     leaving: bool = False
     generation: int = 0
+    canary: int = 0  # the generation on trial that it has; 0: none
     sessions: int = 0
     messages: int = 0
 
@@ -122,7 +121,7 @@ class Crew:
         child.channel, child.started, child.wall = ours, now, time.time()
         child.unanswered = child.pinged = 0.0
         child.ready = child.leaving = False
-        child.generation = child.sessions = child.messages = 0
+        child.generation = child.canary = child.sessions = child.messages = 0
         try:
             pid = os.fork()
         except OSError:
@@ -152,8 +151,8 @@ class Crew:
                 os.close(descriptor)  # no child has a reason to send one
             child.unanswered = 0.0
             if packet.word == "pong":
-                child.sessions = _count(packet, "sessions")
-                child.messages = _count(packet, "messages")
+                child.sessions = whole(packet, "sessions")
+                child.messages = whole(packet, "messages")
             self.heard(child, packet)
 
     def _cut(self, child: Child) -> None:
@@ -206,43 +205,8 @@ class Crew:
                 child.channel.close()
 
 
-@dataclass(slots=True)
-class Handover:
-    """Gives the newest generation to one worker after the other, so that not all of them pause at once."""
-
-    crew: Crew
-    offer: Offer | None = None
-    _asked: dict[int, float] = field(default_factory=dict)  # process: when (monotonic seconds)
-
-    def propose(self, offer: Offer) -> None:
-        """Hand out this one from now on; the first worker opens it while the supervisor draws its picture."""
-        self.offer = offer
-        self._asked.clear()
-        self.tick(time.monotonic())
-
-    def tick(self, now: float) -> None:
-        """Send it to the next worker, once the one before has answered or had its turn."""
-        if self.offer is None:
-            return
-        for child in self.crew.alive:
-            if child.channel is None or child.generation == self.offer.number or child.leaving:
-                continue
-            asked = self._asked.get(child.pid)
-            if asked is None:
-                sent = child.channel.send_with(
-                    (self.offer.image, self.offer.columns),
-                    "generation",
-                    number=self.offer.number,
-                    digest=self.offer.digest,
-                )
-                if sent:
-                    self._asked[child.pid] = now
-                return
-            if now - asked < _TURN:
-                return
-
-
-def _count(packet: Packet, name: str) -> int:
+def whole(packet: Packet, name: str) -> int:
+    """A whole number that a child sent; 0 where it sent none."""
     value = packet.values.get(name, 0)
     return value if isinstance(value, int) else 0
 

@@ -27,13 +27,16 @@ from tidegate.supervisor.answers import DONE, Answers, Reception
 from tidegate.supervisor.books import Books
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.brake import Brake
+from tidegate.supervisor.canary import Canaries
 from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.laggards import Laggards
 from tidegate.supervisor.lending import lend
 from tidegate.supervisor.loads import Loads, Outcome
+from tidegate.supervisor.orders import Orders
 from tidegate.supervisor.picture import Picture
 from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
@@ -87,11 +90,18 @@ class Supervisor:
         self._restrainer = Restrainer(settings.state, self._workers, self._picture)
         self._children.restrainer = self._restrainer
         self._loads = Loads(self._request, self._loaded, self._children.become_reader)
+        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
+        self._canaries = Canaries(settings, booted.counters.sides, self._picture, self._handover, self._conditions)
         self._generations = Generations(
-            booted.counters, self._picture, self._handover, self._clerk, self._loads, lambda: self.stage.value
+            booted.counters,
+            self._picture,
+            self._handover,
+            self._clerk,
+            self._loads,
+            lambda: self.stage.value,
+            self._canaries,
         )
         self._books = Books(settings, self._generations)
-        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
         self._brake = Brake(self._restrainer, self._picture, self._conditions)
         self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
         self._children.poison = self._poison
@@ -106,6 +116,7 @@ class Supervisor:
             lambda: bool(self._restrainer.restraint),
         )
         self._conditions.episodes.listen(self._answers.on)
+        self._canaries.quarantine = self._rungs.ladder.quarantine
         self._listen_to_questions()
         self._reception.open(self._conditions)
 
@@ -187,6 +198,8 @@ class Supervisor:
         self._laggards.tick(now)
         self._workers.tick(now)
         self._handover.tick(now)
+        if self.stage is Stage.SERVING:
+            self._canaries.tick(now)
         self._conditions.tick(now)
         self._restrainer.tick(time.time(), self._conditions)
         ours = self.stage in (Stage.STARTING, Stage.SERVING)
@@ -312,14 +325,12 @@ class Supervisor:
 
     def _heard_worker(self, child: Child, packet: Packet) -> None:
         match packet.word:
-            case "ready":
-                child.ready = True
-                child.generation = _whole(packet, "number")
-                if self.stage is Stage.STARTING:
+            case "ready" | "active" | "trying":
+                self._handover.heard(child, packet)
+                if packet.word == "ready" and self.stage is Stage.STARTING:
                     self._serve()
-            case "active":
-                child.generation = _whole(packet, "number")
-                self._handover.tick(time.monotonic())
+            case "refused" if self._canaries.refused(packet):
+                pass  # the canary is given up; the worker serves on
             case "refused":
                 self._conditions.raise_("worker-refused", f"{child.name}: {packet.values.get('why', '')}")
                 os.kill(child.pid, signal.SIGTERM)
@@ -354,10 +365,11 @@ class Supervisor:
             notify(*ready, f"STATUS={self._generations.headline()}")
 
     def _listen_to_questions(self) -> None:
+        orders = Orders(self._loads, self._rungs.ladder)
         for word, handler in (
             ("status", self._status),
-            ("reload", self._reload),
-            ("confirm", self._confirm),
+            ("reload", orders.reload),
+            ("confirm", orders.confirm),
             ("brake", self._brake.answer),
             ("takeover", self._hand_over),
             ("lend", self._lend),
@@ -373,25 +385,8 @@ class Supervisor:
     def _lend(self, _request: Mapping[str, Any]) -> Parcel:
         return lend(self._handover, self._picture, self._restrainer.restraint, self.stage.value)
 
-    def _reload(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._loads.ask()
-        return DONE
-
-    def _confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        if request.get("quarantine"):
-            self._rungs.ladder.lift()
-            self._loads.ask()
-        else:
-            self._loads.ask(confirmed=True)
-        return DONE
-
     def _hand_over(self, _request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if self.stage is not Stage.SERVING or not self._booted.place:
             return None
         self._retire()
         return DONE
-
-
-def _whole(packet: Packet, name: str) -> int:
-    value = packet.values.get(name, 0)
-    return value if isinstance(value, int) else 0

@@ -17,7 +17,9 @@ from tidegate.loader.report import Report
 from tidegate.model import EntryState, Problem
 from tidegate.observe.counters import Counters, RuleColumns
 from tidegate.observe.metrics import Gauges
-from tidegate.supervisor.crew import Crew, Handover
+from tidegate.supervisor.canary import Canaries, Course, End
+from tidegate.supervisor.crew import Crew
+from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.health import health
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
@@ -36,6 +38,7 @@ class Generations:
     clerk: Crew
     loads: Loads
     stage: Callable[[], str]
+    canaries: Canaries
     columns: RuleColumns = field(default_factory=RuleColumns)
     highest: int = 0  # number of a generation that there was
 
@@ -66,6 +69,7 @@ class Generations:
         """A load came to a generation that must not go live: what is in force stays. Returns its problems."""
         assert outcome.report is not None
         report = outcome.report
+        self.canaries.stop(End.REPLACED)
         self.highest = max(self.highest, report.number)
         self.picture.read(report)
         _log.error("generation refused", generation=report.number, digest=report.digest[:16])
@@ -79,15 +83,20 @@ class Generations:
         """
         assert outcome.report is not None
         report = outcome.report
-        fresh = not self.picture.number or report.digest != self.picture.report.digest
         self.picture.read(report)
         self.picture.loaded = time.time()
-        self.picture.report = report
-        if fresh:
+        course = self.canaries.course(report, outcome.urgent)
+        if course is Course.FORCE:
             self.take(report, outcome.image)
+            if outcome.urgent:
+                self.canaries.skipped(self.picture.number, report.digest, outcome.urgent)
+        elif course is Course.TRY:
+            self.canaries.begin(self._offer(self._number(report), report, outcome.image), report)
+        elif self.picture.trial is None:
+            self.picture.report = report
         _log.info(
-            "policies loaded" if fresh else "policies unchanged",
-            generation=self.picture.number,
+            "policies unchanged" if course is Course.STAY else "policies loaded",
+            generation=self.canaries.attempt.number if self.picture.trial else self.picture.number,
             digest=report.digest[:16],
             milliseconds=round(outcome.seconds * 1000),
             loader_milliseconds=round(report.milliseconds),
@@ -99,26 +108,25 @@ class Generations:
         return report.problems
 
     def take(self, report: Report, image: int) -> None:
-        """From now on this is in force. `image` stays the caller's."""
+        """From now on this is in force for all. `image` stays the caller's."""
+        self.canaries.stop(End.REPLACED)
         picture = self.picture
-        # Two generations of one number would be one to the workers: the loader's number is not believed blindly.
-        number = report.number if report.number != picture.number else self.highest + 1
+        picture.number, picture.report, picture.since = self._number(report), report, time.time()
+        self.handover.propose(self._offer(picture.number, report, image))
+
+    def _number(self, report: Report) -> int:
+        """Two generations of one number would be one to the workers: the loader's number is not believed blindly."""
+        number = report.number
+        if number in (self.picture.number, self.canaries.attempt.number):
+            number = self.highest + 1
         self.highest = max(self.highest, number)
-        picture.number, picture.report, picture.since = number, report, time.time()
+        return number
+
+    def _offer(self, number: int, report: Report, image: int) -> Offer:
         self.columns.allot(report.rules, self.counters)
         seal(image)
-        before = self.handover.offer
-        self.handover.propose(
-            Offer(
-                number,
-                report.digest,
-                os.dup(image),
-                memory("tidegate-columns", json.dumps(self.columns.columns).encode()),
-            )
-        )
-        if before:
-            os.close(before.image)
-            os.close(before.columns)
+        columns = memory("tidegate-columns", json.dumps(self.columns.columns).encode())
+        return Offer(number, report.digest, os.dup(image), columns)
 
     def announce(self) -> None:
         """Tell the clerk what serves although no load has ended."""
@@ -126,7 +134,7 @@ class Generations:
 
     def watch(self) -> dict[str, Any]:
         """What a new clerk has to know: what was loaded, and for the metrics."""
-        report = self.picture.report
+        report = self.picture.trial or self.picture.report
         return {
             "digest": self.picture.desired,
             "lists": list(report.lists),
@@ -176,6 +184,8 @@ class Generations:
             proven_at=picture.standing.proven_at,
             quarantined=picture.standing.quarantined,
             columns=self.columns.columns,
+            canary=self.canaries.attempt.number if self.canaries.attempt.runs else 0,
+            canaries=dict(self.canaries.ends),
         )
 
     def pulse(self) -> None:

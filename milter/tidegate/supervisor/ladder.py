@@ -117,12 +117,16 @@ class Ladder:
 
     def quarantine(self, digest: str, why: str) -> None:
         """This generation must not go live again until its content changes or a person says so."""
-        picture = self.generations.picture
-        mine = picture.report.digest == digest
+        picture, trial = self.generations.picture, self.generations.picture.trial
+        sources, number = "", 0
+        if trial is not None and trial.digest == digest:
+            sources, number = trial.sources_digest, picture.trial_number
+        elif picture.report.digest == digest:
+            sources, number = picture.report.sources_digest, picture.number
         barred = live.Barred(
             digest,
-            picture.report.sources_digest if mine else "",
-            picture.number if mine else 0,
+            sources,
+            number,
             tidegate.__version__,
             why,
             time.time(),

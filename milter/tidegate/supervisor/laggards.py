@@ -12,7 +12,8 @@ import signal
 import structlog
 
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.crew import Child, Crew, Handover
+from tidegate.supervisor.crew import Child, Crew
+from tidegate.supervisor.handover import Handover
 
 PATIENCE = 30.0  # seconds that a worker may take over a generation
 TURN = 2.0  # seconds more for each worker, since they are told one after the other

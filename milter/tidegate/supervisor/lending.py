@@ -12,7 +12,7 @@ import os
 from tidegate.control import Parcel
 from tidegate.live import encode_restraint
 from tidegate.model import Restraint
-from tidegate.supervisor.crew import Handover
+from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.picture import Picture
 
 

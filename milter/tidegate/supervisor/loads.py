@@ -35,6 +35,7 @@ class Outcome:
     image: int
     seconds: float
     deaths: int
+    urgent: str = ""  # why its generation must not wait for a canary
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Loads:
     _candidate: str = ""  # digest of the sources as seen by somebody while a load was running
     _read: str = ""  # digest of what the last load read
     _confirmed: bool = False
+    _urgent: str = ""
     _began: float = 0.0
     _killed: list[Death] = field(default_factory=list)
 
@@ -76,9 +78,13 @@ class Loads:
         """Is another load asked for, after the one that runs?"""
         return self._again
 
-    def ask(self, confirmed: bool = False, digest: str = "") -> None:
-        """Load now, or once more after the load that runs; not where that one has read the sources of this digest."""
+    def ask(self, confirmed: bool = False, digest: str = "", urgent: str = "") -> None:
+        """Load now, or once more after the load that runs; not where that one has read the sources of this digest.
+
+        `urgent`: why what comes of it is for all at once, without a canary.
+        """
         self._confirmed = self._confirmed or confirmed
+        self._urgent = urgent or self._urgent
         if self._child or self.stopped:
             self._again = self._again or not digest
             self._candidate = digest
@@ -87,8 +93,8 @@ class Loads:
         self._killed = []
         self._again = False
         self._candidate = ""
-        self._current = replace(self.request(), confirmed=self._confirmed)
-        self._confirmed = False
+        self._current = replace(self.request(), confirmed=self._confirmed, urgent=self._urgent)
+        self._confirmed, self._urgent = False, ""
         self._start()
 
     def _start(self) -> None:
@@ -149,7 +155,8 @@ class Loads:
         self._read = report.sources_digest
         self.count += 1
         self.failed += not report.image
-        self.done(Outcome(report, (), child.extra, time.monotonic() - self._began, len(self._killed)))
+        urgent = self._current.urgent if self._current else ""
+        self.done(Outcome(report, (), child.extra, time.monotonic() - self._began, len(self._killed), urgent))
 
     def _retry(self, death: Death) -> bool:
         """Once more without the culprit; False where there is none, or too many."""

@@ -45,6 +45,8 @@ class Picture:
     settings_last_good: bool
     started: float
     report: Report = field(default_factory=Report)  # of the load whose generation is in force
+    trial: Report | None = None  # of the load whose generation is on trial
+    trial_number: int = 0
     number: int = 0
     since: float = 0.0  # when this generation was loaded
     loaded: float = 0.0  # when a load last succeeded, with or without a new generation
@@ -65,11 +67,12 @@ class Picture:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The entries as they are now."""
+        """The entries of the newest generation as they are now: of the one on trial, where there is one."""
         entries, holds, known = self._seen
-        if entries is not self.report.entries or holds is not self.holds:
-            known = tripped(self.report.entries, self.holds)
-            self._seen = (self.report.entries, self.holds, known)
+        now = (self.trial or self.report).entries
+        if entries is not now or holds is not self.holds:
+            known = tripped(now, self.holds)
+            self._seen = (now, self.holds, known)
         return known
 
     def read(self, report: Report) -> None:
@@ -145,6 +148,7 @@ class Picture:
                     "slot": child.slot,
                     "pid": child.pid,
                     "generation": child.generation,
+                    "canary": child.canary,
                     "sessions": child.sessions,
                     "messages": child.messages,
                     "since": child.wall,

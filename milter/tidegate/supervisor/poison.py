@@ -147,6 +147,8 @@ class Poison:
     def _learn(self) -> None:
         """Which rule has which number, and whether a tripped one was repaired."""
         picture = self._picture
+        if picture.trial is not None:
+            self._rules[picture.trial_number] = picture.trial.rules
         if picture.report is self._report or not picture.number:
             return
         self._report = picture.report

@@ -53,6 +53,7 @@ class Daemon(Started):
             "workers": 2,
             "mask": "false",
             "poll": "500ms",
+            "canary_share": "off",
             "metrics": "off",
             "alerts": "{syslog: false}",  # a test is no news for the machine's journal
             "socket_group": "postfix",
