@@ -162,6 +162,12 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
     )
     for name, kind, manual, value in single:
         _family(lines, name, kind, manual, [({}, value)])
+    _divided(lines, gauges)
+    _channels(lines, gauges.channels)
+
+
+def _divided(lines: list[str], gauges: Gauges) -> None:
+    """What is told by kind."""
     _family(
         lines,
         "tidegate_rung",
@@ -197,7 +203,6 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         "Alerts that stand, by severity.",
         [({"severity": severity}, count) for severity, count in gauges.severities.items()],
     )
-    _channels(lines, gauges.channels)
 
 
 def _channels(lines: list[str], channels: Mapping[str, Mapping[str, int]]) -> None:
