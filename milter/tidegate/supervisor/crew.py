@@ -166,14 +166,14 @@ class Crew:
         for child in self.children:
             if child.pid == pid:
                 self._bury(child, status, time.monotonic())
+                if self.gone:
+                    self.gone(child, status)
                 return True
         return False
 
     def _bury(self, child: Child, status: int, now: float) -> None:
         self._cut(child)
         lived = now - child.started
-        if self.gone:
-            self.gone(child, status)
         pid, child.pid = child.pid, 0
         if self.stopped or child.leaving:
             if any(one.place == child.place and one is not child for one in self.children):

@@ -77,7 +77,6 @@ class Poison:
         """A worker has ended: who was in flight? Called before its place is filled."""
         flights = self._stalled.pop(child.slot, ()) or tuple(self._journal.flights(child.slot))
         self._journal.clear(child.slot)
-        self._told.pop(child.pid, None)
         if not flights or not (os.WIFSIGNALED(status) or os.WEXITSTATUS(status)) or self._workers.stopped:
             return
         now = time.time()
@@ -211,8 +210,10 @@ class Poison:
 
     def _send(self) -> None:
         """Reach every worker that does not know it yet."""
-        for child in self._workers.alive:
-            if child.channel and self._told.get(child.pid) != self.watchlist:
+        alive = self._workers.alive
+        self._told = {child.pid: self._told.get(child.pid) for child in alive}
+        for child in alive:
+            if child.channel and self._told[child.pid] != self.watchlist:
                 values = self.watchlist.document() if self.watchlist else {}
                 if child.channel.send("watchlist", **values):
                     self._told[child.pid] = self.watchlist
