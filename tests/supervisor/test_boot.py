@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from tidegate.settings import Listen, ListenKind, Settings, remember
 from tidegate.supervisor import boot as boot_module
 from tidegate.supervisor.boot import EX_CONFIG, EX_TEMPFAIL, Booted, Refusal, boot
+from tidegate.supervisor.places import Lock
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def test_nothing_to_read_the_settings_with(tmp_path: Path, monkeypatch: pytest.M
     lack(monkeypatch, scarce)
     refused = boot(str(tmp_path / "tidegate.yaml"), takeover=False)
     assert isinstance(refused, Refusal)
-    assert (EX_TEMPFAIL, ["settings-died"]) == (refused.status, [one.code for one in refused.problems])
+    assert (EX_TEMPFAIL, ["no-resources"]) == (refused.status, [one.code for one in refused.problems])
     assert "can't be read now, no process is to be had for it" in refused.text
 
 
@@ -62,7 +67,7 @@ def test_last_good_settings_serve_where_none_can_be_read(tmp_path: Path, monkeyp
     lack(monkeypatch, "processes")
     booted = boot(str(config), takeover=False)
     assert not isinstance(booted, Booted)
-    assert ["settings-died", "settings-last-good"] == [one.code for one in booted.problems]
+    assert ["no-resources", "settings-last-good"] == [one.code for one in booted.problems]
     assert [(str(tmp_path), True)] == started
 
 
@@ -73,3 +78,74 @@ def lack(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
         raise OSError(errno.EAGAIN if what == "processes" else errno.EMFILE, "not to be had")
 
     monkeypatch.setattr(os, "fork" if what == "processes" else "memfd_create", nothing)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a good settings file, whose state directory is where daemons look for it unasked."""
+    folder = Path(tempfile.mkdtemp(prefix="tg-"))
+    (folder / "state").mkdir()
+    (folder / "t.yaml").write_text(f"listen: unix:{folder}/s\npolicies: {folder}/p\nstate: {folder}/state\n")
+    monkeypatch.setenv("TIDEGATE_STATE", str(folder / "state"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def left(booted: Booted | Refusal) -> Booted | Refusal:
+    """Let go of what it holds."""
+    if isinstance(booted, Booted):
+        booted.lock.close_in_child()
+        booted.listener.close_in_child()
+        if booted.place:
+            booted.place.withdraw()
+            booted.place.close_in_child()
+    return booted
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(errno.ENOLCK, EX_TEMPFAIL), (errno.EINVAL, EX_CONFIG)], ids=["none left", "none at all"]
+)
+def test_a_file_system_without_locks(site: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int) -> None:
+    """Two daemons could not be told apart: a refusal with its reason, never a traceback."""
+
+    def refuse(_descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    found = left(boot(str(site / "t.yaml"), takeover=False))
+    assert isinstance(found, Refusal)
+    assert status == found.status
+    assert os.strerror(number) in found.text
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_state_directory_that_can_not_be_written(site: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The daemon runs, and a second one does not run beside it."""
+    really = os.open
+
+    def open_(path: str, flags: int, mode: int = 0o777, **named: int) -> int:
+        if str(path).endswith("/lock") and flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number))
+        return really(path, flags, mode, **named)
+
+    monkeypatch.setattr(os, "open", open_)
+    first, second = Lock(str(site / "state"), None), Lock(str(site / "state"), None)
+    assert (True, False) == (first.take(), second.take())
+    first.release()
+    assert second.take()
+    for one in (first, second):
+        one.close_in_child()
+
+
+@pytest.mark.parametrize("file", [True, False], ids=["an earlier release has it", "a daemon without a file has it"])
+def test_either_lock_keeps_a_second_daemon_out(site: Path, file: bool) -> None:
+    """The directory's lock and the file's: who has one of them runs."""
+    path = site / "state" / "lock" if file else site / "state"
+    path.touch()
+    held = os.open(path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    lock = Lock(str(site / "state"), None)
+    assert not lock.take()
+    os.close(held)
+    assert lock.take()
+    lock.close_in_child()

@@ -81,7 +81,7 @@ def test_settings_for_which_there_is_no_process(
         with monkeypatch.context() as scarce:
             scarce.setattr(os, "fork", no_fork)
             conditions.recheck_settings()
-        assert ["settings-died"] == codes(picture)
+        assert ["no-resources"] == codes(picture)
     conditions.recheck_settings()
     pid, status = os.waitpid(-1, 0)
     assert conditions.reaped(pid, status)

@@ -17,6 +17,10 @@ CODES: dict[str, tuple[str, str]] = {
     "settings-missing": ("a setting that has to be there is missing", "add it"),
     "settings-value": ("a setting has a value that can't be used", "write one of the forms that are named"),
     "settings-died": ("the reader of the settings died", "the file is hostile or damaged: restore it"),
+    "no-resources": (
+        "no process or descriptor is to be had for reading the settings",
+        "see what uses up processes and descriptors; then send HUP, or restart",
+    ),
     "settings-last-good": ("the last good settings run", "repair the settings, then restart"),
     "settings-changed": ("the settings on disk differ from those in force", "restart, or run --takeover"),
     "listen-failed": ("the milter socket can't be opened", "correct `listen`, or the folder's permissions"),

@@ -39,6 +39,7 @@ class Confined:
     """One child. `result` is the memory file that it fills, `extra` a second one (the image)."""
 
     def __init__(self, name: str) -> None:
+        """Raises OSError where no descriptor is to be had."""
         self._progress = mmap.mmap(-1, _MAP.size)
         self._spent: dict[str, float] = {}  # in the child: seconds by file
         self._most = 0.0

@@ -6,6 +6,7 @@ line and column. settings/keys.py says what each key wants.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import replace
@@ -20,6 +21,7 @@ from tidegate.settings.alerting import read_alerts
 from tidegate.settings.keys import KEYS, SECTIONS, UnusableError
 from tidegate.settings.values import STATE, Settings
 
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # it has nothing to do with the file
 SIZE_LIMIT = 256 * 1024  # bytes; a larger settings file is a mistake
 
 
@@ -28,7 +30,8 @@ def load_settings(path: str) -> Settings | tuple[Problem, ...]:
     try:
         data = _read(path)
     except OSError as error:
-        return (problem("settings-unreadable", f"it can't be read: {error.strerror}", Place(path, 0, 0)),)
+        code = "no-resources" if error.errno in _PASSING else "settings-unreadable"
+        return (problem(code, f"it can't be read: {error.strerror}", Place(path, 0, 0)),)
     except UnusableError as error:
         return (problem("settings-unreadable", str(error), Place(path, 0, 0)),)
     return check_settings(data, path)

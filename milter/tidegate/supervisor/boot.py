@@ -35,6 +35,7 @@ from tidegate.supervisor.reading import read_settings
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+_PASSING = (errno.ENOLCK, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EIO)  # not the settings' fault
 _HANDOVER = 5.0  # seconds that an old daemon gets to let go of its lock
 
 _log = structlog.get_logger()
@@ -67,13 +68,7 @@ class Booted:
 
 def boot(config: str, takeover: bool) -> Booted | Refusal:
     """Do all of it. What is wrong with the settings is a Refusal only where none were ever good."""
-    try:
-        wanted, state = read_settings(config)
-    except OSError as error:  # no process or descriptor to be had; who starts us tries again, unless last good serves
-        text = f"the settings can't be read now, no process is to be had for it: {error.strerror or error}"
-        wanted, state = (problem("settings-died", text, Place(config, 0, 0)),), ""
-        if recall(config, ()) is None:
-            return Refusal(EX_TEMPFAIL, text, wanted)
+    wanted, state = read_settings(config)
     recorded = recall(config, (state,))
     if isinstance(wanted, Settings):
         first = _start(config, wanted, takeover, (), last_good=False)
@@ -85,6 +80,9 @@ def boot(config: str, takeover: bool) -> Booted | Refusal:
     else:
         problems = wanted
         if recorded is None:
+            passing = next((one for one in problems if one.code == "no-resources"), None)
+            if passing:  # who starts us tries again
+                return Refusal(EX_TEMPFAIL, passing.message, problems)
             return Refusal(EX_CONFIG, "the settings can't be used, and none were ever good", problems)
     date = time.strftime("%Y-%m-%d %H:%M", time.localtime(recorded.written))
     stale = problem("settings-last-good", f"the settings of {date} run", Place(config, 0, 0))
@@ -104,10 +102,12 @@ def _start(
     try:
         make_state(settings.state, account)
         lock = Lock(settings.state, account)
+        locked = lock.take() or (takeover and _ask_for_lock(settings.state) and lock.take(_HANDOVER))
     except OSError as error:
         text = f"the state directory {settings.state} can't be used: {error.strerror}"
-        return Refusal(EX_CONFIG, text, (problem("settings-value", text, Place(config, 0, 0)),))
-    if not lock.take() and not (takeover and _ask_for_lock(settings.state) and lock.take(_HANDOVER)):
+        status = EX_TEMPFAIL if error.errno in _PASSING else EX_CONFIG
+        return Refusal(status, text, (problem("settings-value", text, Place(config, 0, 0)),))
+    if not locked:
         lock.close_in_child()
         text = f"another daemon (process {lock_holder(settings.state)}) runs on {settings.state}"
         cure = "it did not let go" if takeover else "stop it, or start this one with --takeover"

@@ -6,7 +6,6 @@ State-based: each second the daemon's condition is looked at anew, so an alert c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
@@ -19,7 +18,7 @@ from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.episodes import Episodes
 from tidegate.supervisor.picture import Picture
-from tidegate.supervisor.reading import READING, read_in_child, settings_result
+from tidegate.supervisor.reading import READING, read_in_child, settings_result, unread
 
 _RECENT = 10.0  # seconds for which a line that a worker lost is trouble
 _DYING = 5  # deaths in a row that are no accident any more
@@ -133,9 +132,7 @@ class Conditions:
                 reader = Confined("settings")
                 reader.start(lambda own: read_in_child(own, config), self._prepare, READING)
             except OSError as error:
-                text = f"reading the settings failed: no process is to be had for it: {error.strerror}"
-                died = alerts.problem("settings-died", text, Place(config, 0, 0))
-                self.update((replace(died, cure="see what uses up processes and descriptors; then send HUP"),))
+                self.update((unread(config, error.strerror or str(error)),))
             else:
                 self._reader = reader
 

@@ -8,6 +8,7 @@ done under a short flock on `<socket>.lock`: an old daemon can't remove its succ
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import grp
@@ -17,6 +18,8 @@ import stat
 import time
 from dataclasses import dataclass
 
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOENT)
+"""Why a lock file can't be made although the directory is there (ENOENT: nor opened for reading, after one of them)."""
 _PATIENCE = 2.0  # seconds for the other daemon's rename or unlink
 
 
@@ -63,39 +66,69 @@ def make_state(path: str, account: Account | None) -> None:
 
 
 class Lock:
-    """A flock on `<state>/lock`. It belongs to the open file, so every child closes it (`close_in_child`)."""
+    """A flock on the state directory, and on `<state>/lock`, which names the process that has it.
+
+    The directory itself is locked because a file can't be made on a full or read-only file system, where a daemon has
+    to run all the same; the file, because earlier releases lock nothing else. A flock belongs to the open file, so
+    every child closes it (`close_in_child`).
+    """
 
     def __init__(self, state: str, account: Account | None) -> None:
-        """Raises OSError where the file can't be opened."""
+        """Raises OSError where the directory can't be opened, or the file for a reason that is none of those above."""
         self._path = os.path.join(state, "lock")
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        if account:
-            os.fchown(self._descriptor, account.user, account.group)
+        self._descriptors = [os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            self._descriptors.append(self._open_file(account))
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                self.close_in_child()
+                raise
         self.held = False
 
+    def _open_file(self, account: Account | None) -> int:
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError:
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)  # a lock needs no permission to write
+        if account:
+            os.fchown(descriptor, account.user, account.group)
+        return descriptor
+
     def take(self, patience: float = 0.0) -> bool:
-        """Try for `patience` seconds."""
+        """Try for `patience` seconds. Raises OSError where the file system has no locks to give."""
         end = time.monotonic() + patience
         while not self.held:
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.held = True
-                os.ftruncate(self._descriptor, 0)
-                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+                for descriptor in self._descriptors:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                self.release()
                 if time.monotonic() >= end:
                     return False
                 time.sleep(0.05)
+            else:
+                self.held = True
+                self._sign()
         return True
+
+    def _sign(self) -> None:
+        """Write who has it, for people; on a full or read-only file system nobody is told."""
+        try:
+            os.ftruncate(self._descriptors[-1], 0)
+            os.pwrite(self._descriptors[-1], f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            return
 
     def release(self) -> None:
         """Let a successor have it."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        for descriptor in self._descriptors:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         self.held = False
 
     def close_in_child(self) -> None:
         """A child that kept it would keep the next daemon from starting."""
-        os.close(self._descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
 
 def lock_holder(state: str) -> str:

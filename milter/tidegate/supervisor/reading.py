@@ -21,11 +21,20 @@ READING = 10.0  # seconds that it may take
 
 def read_settings(config: str) -> tuple[Settings | tuple[Problem, ...], str]:
     """Read the settings in a confined child: settings or problems, and the state directory they name."""
-    child = Confined("settings")
-    child.start(lambda own: read_in_child(own, config), lambda: None, READING)
+    try:
+        child = Confined("settings")
+        child.start(lambda own: read_in_child(own, config), lambda: None, READING)
+    except OSError as error:
+        return (unread(config, error.strerror or str(error)),), ""
     result = settings_result(child, _wait(child), config)
     child.close()
     return result
+
+
+def unread(config: str, why: str) -> Problem:
+    """No process, or no descriptor, is to be had for the reader."""
+    text = f"the settings can't be read now, no process is to be had for it: {why}"
+    return problem("no-resources", text, Place(config, 0, 0))
 
 
 def settings_result(child: Confined, status: int, config: str) -> tuple[Settings | tuple[Problem, ...], str]:
