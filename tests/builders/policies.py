@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from tidegate.model import Condition, Conventions, EntryKey, EntryKind, Loaded, Problem, Rule, Severity, Source
 from tidegate.policy.load import LoadedPolicy, load_policy
@@ -29,6 +29,7 @@ def load_text(
     now: float = NOW,
     lost: Collection[str] = (),
     stale: Mapping[EntryKey, float] | None = None,
+    broken: Mapping[EntryKey, Sequence[str]] | None = None,
 ) -> LoadedPolicy:
     """Load policies `1.yaml`, `2.yaml` …; `files` are list files, `lost` are policy files that can't be read."""
 
@@ -50,6 +51,7 @@ def load_text(
         told.append,
         frozenset(skip),
         stale=stale or {},
+        broken=broken or {},
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from tidegate import records
 from tidegate.live.recorded import ForeignError, recorded
@@ -40,6 +41,7 @@ class Accepted:
         tuple[str, float], ...
     ] = ()  # what stood in all files together: its digest, and since when; newest last
     stale: Mapping[EntryKey, float] = field(default_factory=dict)  # POSIX seconds since when these are STALE
+    broken: Mapping[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of entries not valid
     number: int = 0  # of the last generation that was made
     digest: str = ""  # and its image's
 
@@ -60,6 +62,10 @@ def _decode(body: bytes) -> Accepted:
         files={str(name): File(bool(end), int(count)) for name, (end, count) in values["files"].items()},
         past=tuple((str(digest), float(since)) for digest, since in values.get("past", ())),
         stale={EntryKey(EntryKind(kind), str(name)): float(since) for kind, name, since in values.get("stale", ())},
+        broken={
+            EntryKey(EntryKind(kind), str(name)): tuple(map(str, texts))
+            for kind, name, texts in values.get("broken", ())
+        },
         number=int(values.get("number", 0)),
         digest=str(values.get("digest", "")),
     )
@@ -76,6 +82,7 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
             "files": {name: [file.end_mark, file.entries] for name, file in accepted.files.items()},
             "past": accepted.past,
             "stale": [[key.kind.value, key.id, since] for key, since in accepted.stale.items()],
+            "broken": [[key.kind.value, key.id, texts] for key, texts in accepted.broken.items()],
             "number": accepted.number,
             "digest": accepted.digest,
         }
@@ -90,17 +97,20 @@ def accept(
     digest: str = "",
     now: float = 0.0,
     generation: tuple[int, str] = (0, ""),
+    broken: Mapping[EntryKey, tuple[str, ...]] = MappingProxyType({}),
 ) -> Accepted:
     """The record after this load: the texts in force, and what each file now is (or was, where it can't be read).
 
     `digest`: of the sources, where they are believed to be whole. `generation`: its number and its image's digest.
+    `broken`: what stands there of entries that are not valid.
     """
     past = before.past
     if digest and (not past or past[-1][0] != digest):
         past = (*past, (digest, now))[-_PAST:]
+    known = {**loaded.texts, **broken}
     homes = {entry.key: entry.place.source for entry in loaded.entries}
     counts: dict[str, int] = {}
-    for key in loaded.texts:
+    for key in known:
         home = homes.get(key) or before.homes.get(key, "")
         counts[home] = counts.get(home, 0) + 1
     files: dict[str, File] = {}
@@ -112,10 +122,11 @@ def accept(
             files[source.name] = File(has_end_mark(source.data), counts.get(source.name, 0))
     return Accepted(
         texts=dict(loaded.texts),
-        homes={key: homes.get(key) or before.homes.get(key, "") for key in loaded.texts},
+        homes={key: homes.get(key) or before.homes.get(key, "") for key in known},
         files=files,
         past=past,
         stale={entry.key: entry.since for entry in loaded.entries if entry.since},
+        broken=dict(broken),
         number=generation[0],
         digest=generation[1],
     )

@@ -97,7 +97,7 @@ def work(child: Confined, request: Request) -> None:
     digest = _prove(image.numbered(data, number), child)
     if not request.instead_of:
         child.progress("the record of accepted entries")
-        fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest))
+        fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest), policy.broken)
         problems = (*problems, *_record(request.state, fresh), *_keep(request.state, policy, lists))
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
@@ -225,6 +225,7 @@ def _load(
         last_file=KeptLists(request.state),
         confirmed=request.confirmed,
         stale=accepted.stale,
+        broken=accepted.broken,
     )
 
 

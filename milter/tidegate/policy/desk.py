@@ -15,6 +15,7 @@ from tidegate.policy.codes import problem
 from tidegate.policy.findings import Findings
 from tidegate.policy.names import Names
 from tidegate.policy.read import EntryText, read_entry
+from tidegate.policy.remembered import keep, unplaced
 
 NOWHERE = Place("", 0, 0)
 """The place of an entry that stands in no file that can be read."""
@@ -59,6 +60,8 @@ class Desk:
     entries: dict[EntryKey, Entry] = field(default_factory=dict)
     texts: dict[EntryKey, str] = field(default_factory=dict)
     stale: Mapping[EntryKey, float] = field(default_factory=dict)  # POSIX seconds since when these are STALE
+    broken: dict[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of what is not valid
+    remembered: set[EntryKey] = field(default_factory=set)  # those that stand nowhere, by an earlier load's `broken`
 
     def settle(self, key: EntryKey, texts: Sequence[EntryText], build: Build[Value]) -> Settled[Value]:
         """The entry `key`, which stands in `texts`: once, several times (a problem), or nowhere any more."""
@@ -80,6 +83,8 @@ class Desk:
         if value is not None:
             text = texts[0]
             return Settled(key, value, EntryState.ACTIVE, place, findings, "", text.text, text.digest)
+        if texts and (known := keep(texts)):
+            self.broken[key] = known
         last = self._last_valid(key, place, build)
         digest = texts[0].digest if texts else ""
         if last is None:
@@ -125,7 +130,8 @@ class Desk:
         self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason, since)
         if keep and settled.text:
             self.texts[key] = settled.text
-        self.problems += settled.findings.problems[:MAX_PROBLEMS]
+        found = settled.findings.problems[:MAX_PROBLEMS]
+        self.problems += unplaced(found) if key in self.remembered else found
         hidden = len(settled.findings.problems) - MAX_PROBLEMS
         if hidden > 0:
             self.problems.append(

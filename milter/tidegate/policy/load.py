@@ -36,12 +36,14 @@ from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping as MappingNode
 from tidegate.policy.read import EntryText, FileText
 from tidegate.policy.read import read_file as read_policy
+from tidegate.policy.remembered import remember
 from tidegate.policy.rules import RuleParts, build_rule
 from tidegate.policy.staleness import MaxStale, aged
 
 Texts = dict[str, list[EntryText]]
 _KILLER = "reading it killed the loader"
 _NOTHING_STALE: Mapping[EntryKey, float] = MappingProxyType({})
+_NOTHING_BROKEN: Mapping[EntryKey, Sequence[str]] = MappingProxyType({})
 _NAMED = 5
 """Dependants that a message names."""
 
@@ -54,6 +56,7 @@ class LoadedPolicy:
     examples: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     good_files: frozenset[str] = frozenset()  # list files of lists that are in force as written
     stale_files: frozenset[str] = frozenset()  # list files of lists that serve as they last were
+    broken: Mapping[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of entries not valid
     due: float = 0.0  # when (POSIX seconds) a load will come to something else: a `max_stale` ends; 0: never
 
 
@@ -85,6 +88,7 @@ def load_policy(
     last_file: ReadFile = no_last_file,
     confirmed: bool = False,
     stale: Mapping[EntryKey, float] = _NOTHING_STALE,
+    broken: Mapping[EntryKey, Sequence[str]] = _NOTHING_BROKEN,
 ) -> LoadedPolicy:
     """Load policies, with their examples.
 
@@ -92,12 +96,13 @@ def load_policy(
     valid text of each entry. `progress` is called with `FILE` before each file and with `FILE: KIND ID` before each
     entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
     mapping says why, otherwise it killed the loader. `last_file` reads a list file as it last was good; `confirmed`: a
-    person said that what is missing is meant to be gone. `stale`: since when entries are STALE (POSIX seconds).
+    person said that what is missing is meant to be gone. `stale`: since when entries are STALE (POSIX seconds),
+    `broken`: what last stood there of those that are not valid.
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
     desk = Desk(Names(conventions, now), accepted or {}, progress, reasons, stale=stale)
     files = ListFiles(read_file, last_file, confirmed)
-    texts = _read(sources, desk)
+    texts = _read(sources, desk, broken)
     lists = ListBook(desk, texts[EntryKind.LIST], files)
     lists.build_all()
     book = ConditionBook(desk, texts[EntryKind.CONDITION])
@@ -118,14 +123,14 @@ def load_policy(
         conventions=conventions,
     )
     good, stale_lists = frozenset(lists.good - lists.stale), frozenset(lists.stale)
-    return LoadedPolicy(loaded, rules.examples, good, stale_lists, rules.due)
+    return LoadedPolicy(loaded, rules.examples, good, stale_lists, desk.broken, rules.due)
 
 
 def _order(place: Place) -> tuple[str, int, int]:
     return (place.source, place.line, place.column)
 
 
-def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
+def _read(sources: Sequence[Source], desk: Desk, broken: Mapping[EntryKey, Sequence[str]]) -> dict[EntryKind, Texts]:
     """All files, cut into entries by kind and id, and those entries that are missing for no good reason."""
     found: dict[EntryKind, Texts] = {EntryKind.LIST: {}, EntryKind.CONDITION: {}, EntryKind.RULE: {}}
     incomplete: list[FileText] = []
@@ -141,9 +146,11 @@ def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
                 found[text.key.kind].setdefault(text.key.id, []).append(text)
     if incomplete:
         desk.why_absent = f"{incomplete[0].name} can't be read completely, and the entry stands nowhere else"
-        for key in desk.accepted:
-            if key.kind in found:
-                found[key.kind].setdefault(key.id, [])
+        for key in (*broken, *desk.accepted):
+            if key.kind in found and key.id not in found[key.kind]:
+                found[key.kind][key.id] = remember(key, broken.get(key, ()))
+                if key in broken:
+                    desk.remembered.add(key)
     return found
 
 
