@@ -15,6 +15,8 @@ lists:
   suspended: {type: login, items: [mallory@example.com]}
 rules:
   - id: suspended-account
+    description: Accounts that somebody suspended
+    owner: postmaster
     when: {login: {in: suspended}}
     do: {reject: {code: "550 5.7.1", text: suspended}}
     examples: {match: [{login: LOGIN}]}
@@ -48,6 +50,7 @@ def test_explain_names_each_test_and_the_verdict(policies: Path) -> None:
     assert "login in suspended = mallory@example.com  hit: mallory@example.com" in text
     assert "at RCPT  b@evil.example: REJECT  by other  reply 550 5.7.1 other" in text
     assert "verdict  REJECT  by suspended-account  reply 550 5.7.1 suspended" in text
+    assert "Accounts that somebody suspended  owner: postmaster\n" in text
     assert "\x1b" not in text
 
 
@@ -73,7 +76,7 @@ def test_test_names_place_expected_and_got(policies: Path) -> None:
     (policies / "p" / "a.yaml").write_text(POLICY.replace("LOGIN", "alice@example.com"))
     code, text = run("test", str(policies / "p"))
     assert 1 == code
-    assert f"{policies}/p/a.yaml:8:24: rule suspended-account: example: expected it matches; got it does not" in text
+    assert f"{policies}/p/a.yaml:10:24: rule suspended-account: example: expected it matches; got it does not" in text
 
 
 def test_test_without_a_directory_is_a_usage_error(tmp_path: Path) -> None:

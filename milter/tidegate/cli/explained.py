@@ -18,12 +18,15 @@ from tidegate.model import (
     Not,
     Recipients,
     Test,
+    Truth,
     Unknowable,
     Verdict,
 )
 
 _SHOWN = 80
 """Characters of a value that are shown."""
+_DESCRIBED = 200
+"""Of a rule's description."""
 AtRcpt = tuple[tuple[str, Verdict], ...]
 """The verdicts on single recipients."""
 
@@ -34,6 +37,9 @@ def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
         note = f"  ({rule.why_not})" if rule.why_not else ""
         state = "" if rule.rule.state is EntryState.ACTIVE else f"  {rule.rule.state.name}"
         yield f"{rule.truth.name:<8}{rule.rule.id}{state}{note}"
+        if rule.truth is not Truth.NO and (rule.rule.description or rule.rule.owner):
+            owner = f"owner: {_shown(rule.rule.owner)}" if rule.rule.owner else ""
+            yield "        " + "  ".join(filter(None, (safe(rule.rule.description, _DESCRIBED), owner)))
         for depth, evidence in _flat(rule.evidence, 0):
             yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
         for one in rule.exceptions:
@@ -142,6 +148,8 @@ def document(found: Explanation, at_rcpt: AtRcpt) -> dict[str, Any]:
 def _rule_document(rule: RuleEvidence) -> dict[str, Any]:
     return {
         "rule": rule.rule.id,
+        "description": rule.rule.description,
+        "owner": rule.rule.owner,
         "state": rule.rule.state.value,
         "truth": rule.truth.name.lower(),
         "why_not": rule.why_not,
