@@ -250,3 +250,25 @@ def test_the_record_forgets_what_means_nothing_later(tmp_path: Path) -> None:
     suspect = Suspect(1, 2.0, "one", who=-5, shape=6, sender=7, print=8)
     assert write_deaths(str(tmp_path), Deaths((suspect,)))
     assert Deaths((replace(suspect, who=0),)) == read_deaths(str(tmp_path))[0]
+
+
+def test_a_generation_on_trial(scene: Scene) -> None:
+    """Its rules are named as well; a rule that is tripped as it is there is in force again when the trial is given up,
+    and stays tripped where it is not."""
+    trial = replace(REPORT, rules=("new", "one", "two"), entries=(entry("one", "d2"), entry("new"), entry("two")))
+    scene.picture.trial, scene.picture.trial_number = trial, 9
+    scene.tick(1.5)
+    for sender in (1, 2, 3):
+        scene.die(rule=1, generation=9, sender=sender)
+    assert {"one": Easing.DEFER} == scene.eased()
+    scene.picture.trial, before = None, scene.picture.report
+    scene.tick(4.0)
+    assert {} == scene.eased()
+    scene.picture.trial = trial
+    scene.tick(5.5)
+    for sender in (1, 2, 3):
+        scene.die(rule=1, generation=9, sender=sender)
+    scene.picture.number, scene.picture.report, scene.picture.trial = 9, trial, None
+    scene.tick(8.0)
+    assert {"one": Easing.DEFER} == scene.eased()
+    assert before is REPORT

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -20,7 +21,7 @@ from tidegate.live.breaker import Breakers, Trip, Why, trip_document
 from tidegate.live.culprits import DEATHS, Suspect, blame, recent, told_apart
 from tidegate.live.deaths import Deaths, read_deaths, write_deaths
 from tidegate.loader.report import Report
-from tidegate.model import Easing, EntryKind
+from tidegate.model import Easing, Entry, EntryKind
 from tidegate.observe.counters import RuleColumns
 from tidegate.observe.journal import Flight
 from tidegate.supervisor.boot import Booted
@@ -63,7 +64,7 @@ class Poison:
         self._blame = blame(self._suspects, time.time())
         self.watchlist = self._made()
         self._told: dict[int, Watchlist | None] = {}  # process: what it knows
-        self._report: Report | None = None  # the one that was learnt from
+        self._learnt: tuple[Report | None, Report | None] = None, None  # the reports that were learnt from
         self._rules: dict[int, tuple[str, ...]] = {}  # generation: rule ids by number
         self._read = dict.fromkeys(range(journal.slots), 0)  # failures that were read
         self._overdue: dict[tuple[int, Flight], float] = {}  # (slot, flight): first seen
@@ -146,21 +147,29 @@ class Poison:
     def _learn(self) -> None:
         """Which rule has which number, and whether a tripped one was repaired."""
         picture = self._picture
-        if picture.trial is not None:
-            self._rules[picture.trial_number] = picture.trial.rules
-        if picture.report is self._report or not picture.number:
+        known, on_trial = self._learnt
+        if (picture.report is known and picture.trial is on_trial) or not picture.number:
             return
-        self._report = picture.report
-        self._rules[picture.number] = picture.report.rules
+        self._learnt = picture.report, picture.trial
+        numbered = [(picture.number, picture.report), (picture.report.number, picture.report)]
+        if picture.trial is not None:
+            numbered.append((picture.trial_number, picture.trial))
+        for number, report in numbered:
+            self._rules[number] = report.rules
         for number in sorted(self._rules)[:-_GENERATIONS]:
             del self._rules[number]
-        rules = [entry for entry in picture.report.entries if entry.key.kind is EntryKind.RULE]
-        digests = {entry.key.id: entry.digest for entry in rules}
-        repaired = self._breakers.revised(digests)
+        repaired = self._breakers.revised({entry.key.id: entry.digest for entry in self._entries()})
         for trip in repaired:
             _log.info("breaker", rule=trip.rule, phase="forgotten: the rule was changed, or is gone")
         self._unwritten = self._unwritten or bool(repaired)
         self._looked = 0.0
+
+    def _entries(self) -> Iterator[Entry]:
+        """The rules in force, and as they are in a generation on trial: what is tripped there is not what was."""
+        picture = self._picture
+        for report in (picture.report, picture.trial):
+            if report is not None:
+                yield from (entry for entry in report.entries if entry.key.kind is EntryKind.RULE)
 
     def _find_stalled(self, now: float) -> None:
         seen: dict[tuple[int, Flight], float] = {}
@@ -192,9 +201,9 @@ class Poison:
 
     def _hold(self) -> None:
         """What is tripped has a hold, what isn't has none. Before anything is loaded, those of before stand."""
-        if self._report is None:
+        if self._learnt[0] is None:
             return
-        lenient = frozenset(self._report.lenient)
+        lenient = frozenset((self._picture.trial or self._picture.report).lenient)
         wanted = {trip.rule: self._held(trip, lenient) for trip in self._breakers.tripped()}
         standing = {hold.rule: hold for hold in self._restrainer.of(By.BREAKER)}
         gone = [hold for rule, hold in standing.items() if rule not in wanted]
