@@ -25,6 +25,7 @@ PAUSE = 0.25  # seconds in which rows gather
 _WAITING = 500  # messages that may wait to be looked at
 _ROWS = 5000  # rows that may wait to be written
 _LISTED = 2000  # messages that one process lists for one rule; of the others it tells the number
+_GENERATIONS = 3  # whose watched rules are remembered: the old, the new, and one on trial
 _TRIES, _BREATH = 20, 0.05
 _LARGE = 64 * 1024  # bytes of a message, whose headers are not kept waiting
 _log = structlog.get_logger()
@@ -63,7 +64,7 @@ class Exposure:
         self._asking = threading.Lock()  # never held over a write
         self._writing = threading.Lock()
         self._listed: dict[str, int] = {}
-        self._watched: tuple[PolicySet, tuple[Numbered, ...]] | None = None
+        self._watched: deque[tuple[PolicySet, tuple[Numbered, ...]]] = deque(maxlen=_GENERATIONS)
         self._error = ""
 
     def note(
@@ -125,14 +126,20 @@ class Exposure:
     def _ask(self, one: _Seen) -> None:
         try:
             with self._asking:
-                if self._watched is None or self._watched[0] is not one.policies:
-                    self._watched = (one.policies, watched(one.policies))
-                for found in self._concerned(one, self._watched[1]):
+                for found in self._concerned(one, self._rules(one.policies)):
                     self._tally.exposed(found.rule)
                     self._add(one, found.rule, found.certain)
         except Exception as error:  # noqa: BLE001 - a row that can't be made costs that row
             self._tally.event(Event.EXPOSURE_LOST)
             self._tell(type(error).__name__)
+
+    def _rules(self, policies: PolicySet) -> tuple[Numbered, ...]:
+        for known, rules in self._watched:
+            if known is policies:
+                return rules
+        found = watched(policies)
+        self._watched.appendleft((policies, found))
+        return found
 
     def _concerned(self, one: _Seen, rules: tuple[Numbered, ...]) -> tuple[Exposed, ...]:
         transaction = one.transaction
