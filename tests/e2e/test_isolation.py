@@ -83,6 +83,28 @@ def test_never_valid_and_defer(site: Site) -> None:
     assert 550 == code(site, "steady")
 
 
+def test_what_a_skipped_rule_lets_pass_is_listed(site: Site) -> None:
+    """By Postfix's own queue ids, until the rule is repaired; what another rule refuses is told as well."""
+    lame = a_rule("lame", '{sender.domain: example.com, header.x-lame: "1"}', "{rejekt: {}}")
+    site.daemon.load(("30.yaml", rules(lame)))
+    passed = [site.send(f"lame {number}", **{"X-Lame": "1"}).queue_id for number in range(3)]
+    assert 250 == code(site, "another")
+    assert 550 == site.send("steady and lame", **{"X-Lame": "1"}).final.code
+
+    def told() -> list[dict[str, str]]:
+        done = site.daemon.command("exposure", "lame", "--state", str(site.daemon.state), "--json")
+        return [row for one in json.loads(done.stdout)["exposures"] for row in one["messages"]]
+
+    until(lambda: len(told()) == 4, "four messages are listed")
+    assert passed == [row["queue_id"] for row in told() if row["disposition"] == "accept"]
+    assert ["reject"] == [row["disposition"] for row in told() if row["queue_id"] not in passed]
+    for queue_id in passed:
+        site.postfix.wait_for_log(rf"{queue_id}: from=<alice@example.com>")
+    site.daemon.load(("30.yaml", rules(lame.replace("{rejekt: {}}", refuse()))))
+    assert 550 == site.send("lame again", **{"X-Lame": "1"}).final.code
+    assert 4 == len(told())
+
+
 def test_a_broken_edit_keeps_the_last_valid_version(site: Site) -> None:
     """STALE: what was valid serves, with an alert that clears on repair."""
     good = rules(on_subject("mine", refuse()))
