@@ -78,7 +78,11 @@ PARTS: dict[str, Any] = {
     },
     "soak": {"proven": False, "seconds": 60.0, "messages": 3, "wanted_seconds": 600.0, "wanted_messages": 50},
     "canary": {
-        "runs": True, "number": 4, "share": 10, "beside": 3, "since": 7240.0, "seen": 12, "outcome": "", "reason": "",
+        "runs": True, "number": 4, "share": 10, "beside": 3, "since": 7240.0, "outcome": "", "reason": "",
+        "compared": {
+            side: {"judged": {"messages": 12, "senders": 9}, "stopped": {"messages": 1, "senders": 1}}
+            for side in ("canary", "beside")
+        },
     },
     "sources": [
         {"kind": "policy", "name": "10.yaml", "digest": "d", "size": 3, "error": "it is empty", "read": 7290.0},
@@ -107,7 +111,7 @@ def test_what_is_wrong_comes_first() -> None:
         "rule b: errors, for 100 s, open until ",
         "(proven: the policies can't be loaded)",
         "2  cdcdcdcdcdcdcdcd  proven",
-        "generation 4 gets 10 % beside 3 for 60 s, 12 messages seen",
+        "generation 4 gets 10 % of the senders beside 3 for 60 s: 12 messages of 9 senders, 1 stopped; beside it ",
         "1 policy file, 1 list file, read 10 s ago; 1 can't be used",
         "40 messages since the start: 37 accept, 3 hold; own faults: 1 deadline",
         "water high, boats name Ahab; name Ishmael",

@@ -132,6 +132,23 @@ def test_it_is_what_is_in_force_not_what_is_written(tmp_path: Path) -> None:
     assert (status["generation"]["number"], status["generation"]["digest"]) == (live["generation"], live["digest"])
 
 
+def test_the_prediction_knows_who_is_on_trial(tmp_path: Path) -> None:
+    """A share of the senders gets the new generation: each of them is told so, and nobody else."""
+    with Daemon(tmp_path, canary_share="50%", canary_time="1h", canary_longest="1h") as daemon:
+        daemon.policy(GOOD)
+        daemon.start()
+        daemon.policy(GOOD.replace("554 5.7.1", "450 4.7.1").replace('reject: {code: "450', 'defer: {code: "450'))
+        until(lambda: daemon.status()["canary"]["runs"], "it is on trial")
+        number = daemon.status()["canary"]["number"]
+        until(lambda: {one["canary"] for one in daemon.status()["workers"]} == {number}, "the worker has it")
+        mails = [Mail(f"u{n}@example.com", f"u{n}@example.com", subject="buy pills now") for n in range(12)]
+        found = [(predicted(daemon, mail), happened(daemon, mail)) for mail in mails]
+        told = {explain(daemon, mail)["generation"] for mail in mails}
+    assert [pair[0] for pair in found] == [pair[1] for pair in found]
+    assert {"450", "554"} == {pair[1][1][:3] for pair in found}
+    assert {number, number - 1} == told
+
+
 def explain(daemon: Daemon, mail: Mail) -> dict:
     message = daemon.folder / "message.eml"
     message.write_text(f"Subject: {mail.subject}\n\ntext\n")

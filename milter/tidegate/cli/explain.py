@@ -97,10 +97,11 @@ def explain(
         judge = _by_daemon(config, state)
     else:
         judge = _by_files(config, policies, default_realm, recipient_delimiter)
-    _known_rules(only, judge.policies)
     data = _content(message)
     case = Case(sender=None if sender is None else sender.strip("<>"), message="message", **given)
     transaction = trial.transaction_of(case, judge.conventions, lambda name: Source(name, data))
+    judge = _for_sender(judge, transaction)
+    _known_rules(only, judge.policies)
     at_rcpt, whole = _judged(transaction, judge.policies, judge.lent.restraint if judge.lent else NO_RESTRAINT)
     found = Explanation(whole.verdict, tuple(one for one in whole.rules if not only or one.rule.id in only))
     if as_json:
@@ -126,10 +127,20 @@ def _by_daemon(config: str, state: str) -> _Judge:
     lent = borrow(config, state)
     if lent.generation is None:
         return _Judge(None, Conventions(), "the daemon has no policy yet: all mail is deferred", lent=lent)
+    return _Judge(lent.generation, lent.generation.conventions, lent=lent)
+
+
+def _for_sender(judge: _Judge, transaction: Transaction) -> _Judge:
+    """What is on trial is for some senders only."""
+    if judge.lent is None or judge.lent.generation is None:
+        return judge
+    lent = judge.lent.of(transaction)
     remark = f"generation {lent.number} ({lent.digest[:16]})"
-    if not lent.current:
+    if lent is not judge.lent:
+        remark += ", on trial for this sender"
+    elif not lent.current:
         remark += "; some workers are about to get it"
-    return _Judge(lent.generation, lent.generation.conventions, remark, lent=lent)
+    return replace(judge, policies=lent.generation, remark=remark, lent=lent)
 
 
 def _judged(transaction: Transaction, policies: PolicySet | None, restraint: Restraint) -> tuple[AtRcpt, Explanation]:

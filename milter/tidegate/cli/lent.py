@@ -9,16 +9,36 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tidegate import image
 from tidegate.cli.output import UnableError
 from tidegate.cli.reach import find_daemon
 from tidegate.engine.reply import temporary
 from tidegate.live import decode_restraint
-from tidegate.model import Disposition, Restraint, Verdict
+from tidegate.live.canary import chosen, number_of, sender_of
+from tidegate.model import Disposition, Restraint, Transaction, Verdict
 
 NO_POLICY = "no policy was ever loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class OnTrial:
+    """A generation that a share of the senders gets."""
+
+    generation: image.Generation
+    number: int
+    digest: str
+    share: float
+    key: bytes
+
+    def takes(self, transaction: Transaction) -> bool:
+        """Is this sender one of them?"""
+        envelope = transaction.envelope
+        sender = sender_of(envelope.login, envelope.sender, transaction.connection.client_ip)
+        return chosen(number_of(sender, self.key), self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +49,15 @@ class Lent:
     number: int
     digest: str
     restraint: Restraint
-    stage: str
+    trial: OnTrial | None
     current: bool  # do all workers have this generation?
+
+    def of(self, transaction: Transaction) -> Lent:
+        """What this sender's mail is judged by: that, or what is on trial."""
+        trial = self.trial
+        if trial is None or not trial.takes(transaction):
+            return self
+        return replace(self, generation=trial.generation, number=trial.number, digest=trial.digest)
 
 
 def borrow(config: str, state: str) -> Lent:
@@ -38,20 +65,25 @@ def borrow(config: str, state: str) -> Lent:
     daemon = find_daemon(config, state)
     answer, files = daemon.ask_for_files({"do": "lend"})
     try:
-        generation = _opened(files[0]) if files else None
+        trial = answer["trial"]
         return Lent(
-            generation,
+            _opened(files[0]) if files else None,
             int(answer["number"]),
             str(answer["digest"]),
             decode_restraint(str(answer["restraint"]).encode()),
-            str(answer["stage"]),
+            _on_trial(trial, files[1]) if trial else None,
             bool(answer["current"]),
         )
-    except (image.BadImage, OSError, ValueError, KeyError, TypeError) as error:
+    except (image.BadImage, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UnableError(f"{daemon.state}: what the daemon lends can't be read: {error}") from error
     finally:
         for descriptor in files:
             os.close(descriptor)
+
+
+def _on_trial(told: Mapping[str, Any], descriptor: int) -> OnTrial:
+    key = bytes.fromhex(str(told["key"]))
+    return OnTrial(_opened(descriptor), int(told["number"]), str(told["digest"]), float(told["share"]), key)
 
 
 def _opened(descriptor: int) -> image.Generation:

@@ -32,9 +32,8 @@ class Canary:
 
     def part(self, sender: str) -> Part:
         """Where this sender's message belongs."""
-        hashed = blake2b(sender.encode("utf-8", "backslashreplace"), digest_size=8, key=self.tally.key).digest()
-        number = int.from_bytes(hashed, "little")
-        return Part(self, (number >> 32) * 100 < self.share * _PARTS, number & _PARTS - 1)
+        number = number_of(sender, self.tally.key)
+        return Part(self, chosen(number, self.share), number & _PARTS - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,17 @@ class Part:
             column = self.canary.columns.get(rule)
             if column is not None:
                 self.canary.tally.rule(self.canary.bank, self.new, column)
+
+
+def number_of(sender: str, key: bytes) -> int:
+    """A number for the sender, the same as long as the key is."""
+    hashed = blake2b(sender.encode("utf-8", "backslashreplace"), digest_size=8, key=key).digest()
+    return int.from_bytes(hashed, "little")
+
+
+def chosen(number: int, share: float) -> bool:
+    """Is the sender of this number among the `share` percent?"""
+    return (number >> 32) * 100 < share * _PARTS
 
 
 def sender_of(login: str, sender: str, client_ip: str) -> str:

@@ -114,11 +114,11 @@ class Sides:
         self._slots = slots
         self._memory = mmap.mmap(-1, _ROW * 8 * slots)
         self._cells = memoryview(self._memory).cast("Q")
-        self._key = os.urandom(16)
+        self.key = os.urandom(16)
 
     def tally(self, slot: int) -> SideTally:
         """The row of a slot."""
-        return SideTally(self._cells[slot * _ROW : (slot + 1) * _ROW], self._key)
+        return SideTally(self._cells[slot * _ROW : (slot + 1) * _ROW], self.key)
 
     def clear(self, bank: int) -> None:
         """Begin anew."""

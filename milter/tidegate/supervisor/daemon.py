@@ -383,7 +383,8 @@ class Supervisor:
         return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
 
     def _lend(self, _request: Mapping[str, Any]) -> Parcel:
-        return lend(self._handover, self._picture, self._restrainer.restraint, self.stage.value)
+        key = self._booted.counters.sides.key
+        return lend(self._handover, self._picture, self._restrainer.restraint, key, self.stage.value)
 
     def _hand_over(self, _request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if self.stage is not Stage.SERVING or not self._booted.place:

@@ -16,14 +16,25 @@ from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.picture import Picture
 
 
-def lend(handover: Handover, picture: Picture, restraint: Restraint, stage: str) -> Parcel:
-    """The generation in force (number 0, and no image, where there is none), and what is taken from its rules."""
-    offer = handover.offer
+def lend(handover: Handover, picture: Picture, restraint: Restraint, key: bytes, stage: str) -> Parcel:
+    """The generation in force (number 0, and no image, where there is none), what is taken from its rules, and the one
+    on trial beside it, with the key by which a sender is given a side."""
+    offer, trial = handover.offer, handover.trial
     document = {
         "stage": stage,
         "number": offer.number if offer else 0,
         "digest": offer.digest if offer else "",
         "restraint": encode_restraint(restraint).decode(),
+        "trial": None,
         "current": all(child.generation == picture.number for child in handover.crew.alive),
     }
-    return Parcel(json.dumps(document), (os.dup(offer.image),) if offer else ())
+    images = [offer.image] if offer else []
+    if offer and trial:
+        document["trial"] = {
+            "number": trial.offer.number,
+            "digest": trial.offer.digest,
+            "share": trial.share,
+            "key": key.hex(),
+        }
+        images.append(trial.offer.image)
+    return Parcel(json.dumps(document), tuple(map(os.dup, images)))
