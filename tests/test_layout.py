@@ -43,7 +43,7 @@ LAW: dict[str, frozenset[str]] = {
     "settings": frozenset({"model", "policy", "alerts", "records"}),
     "postfix": frozenset({"model", "records"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
-    "worker": frozenset({"model", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
+    "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
     "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from tidegate import front, image
+from tidegate.alerts.own import Own
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import Pen
 from tidegate.live import Canary, Live, Watchlist, decode_restraint, watchlist_from
@@ -176,6 +177,7 @@ class Worker:
             assignment.writer,
             pen,
             assignment.page,
+            own=Own(settings.alerts, settings.state),
         )
         front.install(self.desk)
         self.assignment.channel.send("ready", number=number, canary=canary)

@@ -215,14 +215,14 @@ def test_alertmanager_gets_few_where_there_are_many(receiver: Receiver) -> None:
 def test_mail_is_safe_and_threaded(tmp_path: Path) -> None:
     """No line of a message becomes a header; the null sender's mail says what it is; one alert is one thread."""
     plan = a_plan(Kind.SENDMAIL, "postmaster@example.com", "root")
-    parsed = email.message_from_bytes(mail.message(a_notice().values, plan, "mx1"), policy=email.policy.default)
+    parsed = email.message_from_bytes(mail.message(a_notice().values, plan, "mx1", b"key"), policy=email.policy.default)
     assert "[tidegate] ERROR rule stop: unknown-key (mx1)" == parsed["Subject"]
     assert ("postmaster@example.com, root", "auto-generated", None) == tuple(
         parsed[name] for name in ("To", "Auto-Submitted", "Bcc")
     )
     assert parsed.get_content().isascii()
     assert "silence" in parsed.get_content()
-    other = email.message_from_bytes(mail.message(a_notice(2, Event.RESOLVED).values, plan, "mx1"))
+    other = email.message_from_bytes(mail.message(a_notice(2, Event.RESOLVED).values, plan, "mx1", b"key"))
     assert parsed["References"] == other["References"]
     assert "RESOLVED" in other["Subject"]
 
@@ -231,7 +231,7 @@ def test_mail_is_safe_and_threaded(tmp_path: Path) -> None:
 def test_mail_of_odd_texts(text: str) -> None:
     """Whatever a policy file held, it is a message."""
     values = {**a_notice().values, "subject": text, "text": text, "message": text}
-    made = mail.message(values, a_plan(Kind.SENDMAIL, "root"), "mx1")
+    made = mail.message(values, a_plan(Kind.SENDMAIL, "root"), "mx1", b"key")
     assert made.isascii()
     assert all(len(line) < 998 for line in made.splitlines())
 

@@ -22,11 +22,12 @@ from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
+from tidegate.alerts import own
 from tidegate.alerts.plan import ChannelPlan
 from tidegate.alerts.posting import UndeliveredError
 
 FOLDER = "mail"  # in the state directory
-SENDMAIL = ("/usr/sbin/sendmail", "-i", "-t", "-f", "")  # Postfix's, and others': the null sender
+SENDMAIL = ("/usr/sbin/sendmail", "-i", "-t", "-f", "<>")  # Postfix's, and others': the null sender
 UNCOLLECTED = 300.0  # seconds after which nobody seems to drain the folder
 LIMIT = 1000  # messages that may wait
 _SUFFIX = ".eml"
@@ -49,7 +50,7 @@ class MailSender:
     def send(self, values: Mapping[str, Any]) -> str:
         """Put one message into the folder. Raises UndeliveredError."""
         try:
-            put(self.folder, str(values["id"]), message(values, self.plan, self.host))
+            put(self.folder, str(values["id"]), message(values, self.plan, self.host, own.key(self.state)))
         except OSError as error:
             raise UndeliveredError(f"{self.folder}: {error.strerror}") from error
         if confined():
@@ -76,8 +77,8 @@ def confined() -> bool:
     return re.search(r"^NoNewPrivs:\s*0$", status, re.MULTILINE) is None
 
 
-def message(values: Mapping[str, Any], plan: ChannelPlan, host: str) -> bytes:
-    """One notification as a mail. Those of one alert are one thread."""
+def message(values: Mapping[str, Any], plan: ChannelPlan, host: str, key: bytes) -> bytes:
+    """One notification as a mail, with our mark under `key`. Those of one alert are one thread."""
     mail = EmailMessage(policy=_POLICY)
     severity = str(values.get("severity", "")).upper()
     status = str(values["status"])
@@ -87,7 +88,9 @@ def message(values: Mapping[str, Any], plan: ChannelPlan, host: str) -> bytes:
     mail["From"] = _line(plan.sender or f"tidegate@{host}")
     mail["To"] = ", ".join(plan.target)
     mail["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(float(values["time"])))
-    mail["Message-ID"] = f"<{_line(str(values['id']))}.{int(float(values['time']))}@{host}>"
+    identity = f"<{_line(str(values['id']))}.{int(float(values['time']))}@{host}>"
+    mail["Message-ID"] = identity
+    mail[own.HEADER] = own.mark(key, identity)
     if "key" in values:
         mail["References"] = f"<{values['key']}.{int(float(values['since']))}@{host}>"
     mail["Auto-Submitted"] = "auto-generated"

@@ -27,6 +27,7 @@ QUIET_HEADER, QUIET_CONNECT, QUIET_HELO, QUIET_RCPT, QUIET_BODY = 0x80, 0x1000, 
 # SMFIF_*: headers, recipients (with parameters), quarantine, sender. Never the body.
 ACTIONS = 0x01 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80
 
+_OWN = Verdict(Disposition.ACCEPT, reason="a notification of our own")
 _NOT_UTF8 = "not UTF-8"
 
 
@@ -242,6 +243,9 @@ def _eom(ctx: Any, session: Session) -> int:
     if session.fault or not session.in_message or not session.recipients:
         why = session.fault or "end of message without MAIL and RCPT"
         code = fault(ctx, desk, session, ErrorKind.GATE, why, queue_id)
+    elif session.local and not session.sender and desk.own(session.headers, session.addresses()):
+        # It may say that there is no policy: before that is asked.
+        code = give(ctx, desk, session, _OWN, session.transaction(queue_id))
     elif policies is None:
         code = fault(ctx, desk, session, ErrorKind.NO_POLICY, "no policy was ever loaded", queue_id)
     else:

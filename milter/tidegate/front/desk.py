@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -46,6 +47,10 @@ class Counts(Protocol):
     def column(self, rule: str) -> int | None: ...
 
 
+Knows = Callable[[Sequence[tuple[str, bytes]], Iterable[str]], bool]
+"""Of a message's headers and recipients."""
+
+
 class Desk:
     """Made once in each worker, before libmilter runs."""
 
@@ -58,8 +63,13 @@ class Desk:
         writer: Writer,
         pen: Pen | None = None,
         page: Page | None = None,
+        own: Knows = lambda _headers, _recipients: False,
     ) -> None:
-        """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal."""
+        """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
+
+        `own` knows mail from sendmail(1) that is a notification of ours.
+        """
+        self.own = own
         self.live = live
         self.page = page or Journal(1).page(0)
         self.tally = tally

@@ -89,6 +89,10 @@ class Session:
         """Was this message handed over by cleanup(8), not by smtpd(8)?"""
         return self.connection is not None and self.connection.local
 
+    def addresses(self) -> tuple[str, ...]:
+        """The recipients' addresses."""
+        return tuple(one.address for one in self.recipients)
+
     @property
     def milliseconds(self) -> float:
         """Since MAIL; 0 outside of a message."""
