@@ -111,6 +111,9 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
         record = option.get_help_record(context)
         if record and option.name != "help":
             yield from (".TP", f"\\fB{escape(record[0])}\\fR", escape(record[1] or "") or "\\&")
+    if isinstance(command, click.Group):
+        for one, inner in command.commands.items():
+            yield from _command(f"{name} {one}", inner)
 
 
 def _commands() -> Iterator[str]:

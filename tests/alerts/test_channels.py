@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.builders.receiver import BlackHole, Receiver
-from tidegate.alerts import Alert, Debt, journal, mail, notice
+from tidegate.alerts import Alert, AlertSettings, Debt, journal, mail, notice, own
 from tidegate.alerts.alertmanager import MANY, Alertmanager
 from tidegate.alerts.channel import OLD, REFUSALS, Queue
 from tidegate.alerts.plan import ChannelPlan, Kind
@@ -258,6 +258,41 @@ def test_mail_that_nobody_collects_is_trouble(tmp_path: Path) -> None:
     when = (sender.folder / "1.eml").stat().st_mtime
     assert "" == sender.trouble(when + 10)
     assert "tidegate-mail.path" in sender.trouble(when + mail.UNCOLLECTED + 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "ours"),
+    [
+        ({}, True),
+        ({"recipients": ("Root@mx1.example.com", "postmaster@example.com")}, True),
+        ({"recipients": ("postmaster@example.com", "else@example.com")}, False),
+        ({"identity": b"<other@mx1>"}, False),
+        ({"mark": b"0" * 64}, False),
+        ({"mark": b"\xff"}, False),
+        ({"mark": None}, False),
+    ],
+    ids=["it", "completed by Postfix", "another recipient", "another message", "another mark", "bytes", "none"],
+)
+def test_our_own_mail_is_known_by_its_mark(tmp_path: Path, change: dict[str, Any], ours: bool) -> None:
+    """And by its recipients: a copied mark reaches nobody but those whom the settings name."""
+    plan = AlertSettings(channels=(a_plan(Kind.SENDMAIL, "postmaster@example.com", "root"),))
+    identity = b"<1@mx1>"
+    mark = own.mark(own.key(tmp_path), "<1@mx1>").encode()
+    given = {"identity": identity, "mark": mark, "recipients": ("postmaster@example.com",), **change}
+    headers = [("Subject", b"x"), ("Message-Id", b" " + given["identity"])]
+    if given["mark"] is not None:
+        headers.append(("X-Tidegate-Notice", given["mark"]))
+    assert ours is own.Own(plan, str(tmp_path))(headers, given["recipients"])
+    assert not own.Own(AlertSettings(), str(tmp_path))(headers, given["recipients"])
+
+
+def test_without_a_key_nothing_is_ours(tmp_path: Path) -> None:
+    """Nobody has written a notification yet; a damaged key is made anew by who writes the next one."""
+    plan = AlertSettings(channels=(a_plan(Kind.SENDMAIL, "root"),))
+    headers = [("Message-Id", b"<1@mx1>"), ("X-Tidegate-Notice", own.mark(b"", "<1@mx1>").encode())]
+    assert not own.Own(plan, str(tmp_path))(headers, ("root",))
+    (tmp_path / own.KEY).write_bytes(b"damaged")
+    assert 64 == len(own.key(tmp_path))
 
 
 def test_the_journal_gets_fields(tmp_path: Path) -> None:

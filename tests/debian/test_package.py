@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tidegate
+from tidegate.alerts.mail import FOLDER
 from tidegate.postfix import kept
 from tidegate.settings import Settings, load_settings
 from tidegate.settings.values import STATE
@@ -140,6 +141,38 @@ def test_an_instance_is_confined_like_the_daemon() -> None:
     assert {key: value for key, value in one.items() if key not in named} == {
         key: value for key, value in many.items() if key not in named
     }
+
+
+@pytest.mark.parametrize("unit", ["tidegate.tidegate-mail.service", "tidegate-mail@.service"])
+def test_the_unit_for_mail_may_run_sendmail(unit: str) -> None:
+    """Nothing in it implies NoNewPrivileges (systemd.exec(5)), which takes postdrop's set-group-ID away."""
+    implying = {
+        *(
+            "NoNewPrivileges",
+            "DynamicUser",
+            "LockPersonality",
+            "MemoryDenyWriteExecute",
+            "PrivateDevices",
+            "PrivateUsers",
+        ),
+        *("ProtectClock", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"),
+        *("RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"),
+        *("SystemCallArchitectures", "SystemCallFilter", "SystemCallLog"),
+    }
+    found = directives(unit)
+    assert set() == implying & found.keys()
+    assert (["tidegate"], ["on-failure"], ["0"]) == (found["User"], found["Restart"], found["StartLimitIntervalSec"])
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("tidegate.tidegate-mail", STATE), ("tidegate-mail@", f"{STATE}/%i")],
+    ids=["daemon", "instance"],
+)
+def test_mail_is_collected_where_the_daemon_lays_it(name: str, state: str) -> None:
+    """The path unit watches the folder that the service drains."""
+    assert [f"{state}/{FOLDER}/*.eml"] == directives(f"{name}.path")["PathExistsGlob"]
+    assert [f"/usr/bin/tidegate alerts mail --state {state}"] == directives(f"{name}.service")["ExecStart"]
 
 
 def test_stopping_takes_no_longer_than_systemd_waits() -> None:

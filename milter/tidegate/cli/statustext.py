@@ -60,6 +60,7 @@ def _headline(document: Document, now: float) -> str:
 def alert_lines(document: Document) -> Iterator[str]:
     """The alerts that stand: place, which entry and what became of it, the reason, age and cure."""
     states = {entry["key"]: entry["state"] for entry in document.get("entries", ())}
+    quiet = {one["key"]: one for one in document.get("notifications", {}).get("silences", ())}
     for alert in document.get("alerts", ()):
         since = age(float(document["now"]) - alert["since"])
         others = alert["count"] - 1
@@ -70,6 +71,9 @@ def alert_lines(document: Document) -> Iterator[str]:
         yield safe(_row(alert["severity"].upper(), f"{alert['place']}: {said}"))
         if alert["cure"]:
             yield safe(_row("", f"cure: {alert['cure']}"))
+        if silence := quiet.get(alert.get("key")):
+            left = age(silence["until"] - float(document["now"]))
+            yield safe(_row("", f"silenced for {left} more by {silence['by']}: {silence['reason']}"))
 
 
 def _odd_entries(document: Document, now: float) -> Iterator[str]:
