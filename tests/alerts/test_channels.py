@@ -190,6 +190,17 @@ def test_a_spool_survives(tmp_path: Path) -> None:
     assert (LIMIT, 3) == (len(again), again.dropped)
 
 
+def test_what_somebody_removed_is_not_sent(tmp_path: Path) -> None:
+    """`tidegate forget` drops what names somebody, while it waits."""
+    spool = Spool(tmp_path)
+    spool.put("1", {}, 1.0)
+    spool.put("2", {}, 1.0)
+    (tmp_path / "000000000001-1.notice").unlink()
+    first = spool.first()
+    assert first
+    assert ("2", 1) == (first.id, len(spool))
+
+
 def test_a_full_disk_does_not_keep_a_notification(tmp_path: Path) -> None:
     """It waits in memory alone, and the channel says what is wrong."""
     (tmp_path / "file").write_text("")

@@ -26,6 +26,7 @@ class Waiting:
     id: str
     since: float
     values: dict[str, Any]
+    kept: bool = True  # it has a file
 
 
 class Spool:
@@ -65,8 +66,6 @@ class Spool:
                 return
             self._serial += 1
             name = f"{self._serial:012d}-{identity}{_SUFFIX}"
-            one = Waiting(name, identity, now, values)
-            self._waiting[identity] = one
             try:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 body = {"id": identity, "since": now, "values": values}
@@ -74,14 +73,19 @@ class Spool:
                 self.error = ""
             except OSError as error:
                 self.error = f"{self._folder}: {error.strerror}"
+            self._waiting[identity] = Waiting(name, identity, now, values, kept=not self.error)
             while len(self._waiting) > LIMIT:
                 self._forget(next(iter(self._waiting.values())))
                 self.dropped += 1
 
     def first(self) -> Waiting | None:
-        """The one that waits for longest."""
+        """The one that waits for longest. One whose file somebody removed (`tidegate forget`) is forgotten."""
         with self._lock:
-            return next(iter(self._waiting.values()), None)
+            for one in list(self._waiting.values()):
+                if not one.kept or (self._folder / one.name).exists():
+                    return one
+                self._forget(one)
+            return None
 
     def done(self, one: Waiting) -> None:
         """It was delivered, or given up."""

@@ -22,7 +22,7 @@ from tidegate.cli.site import Site, find_site
 from tidegate.cli.why import DAMAGED, opened, rotated
 from tidegate.observe.masking import masked
 
-_SPOOLS = ("mail",)  # folders of the state directory with what is on its way out
+_SPOOLS = ("mail", "notices")  # folders of the state directory with what is on its way out
 _LARGEST = 256 << 20  # bytes of a record that are searched
 
 
