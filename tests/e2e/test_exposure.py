@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from tests.builders.daemon import Daemon, until
 from tests.builders.milterclient import MilterClient
 from tidegate.cli import main
+from tidegate.ledger import Pen, Row, read_rows
 from tidegate.live.restraints import NO_HOLDS, By, Hold, write_holds
 from tidegate.model import Easing
 
@@ -124,6 +126,17 @@ def test_a_message_does_not_wait_for_the_ledger(tmp_path: Path) -> None:
         until(lambda: daemon.lines("exposure not recorded"), "it is told")
         assert "exposure-unwritable" in daemon.alerts()
         assert "accept" == daemon.message()
+
+
+def test_what_is_too_old_is_forgotten(tmp_path: Path) -> None:
+    """By the setting `exposure`: the clerk looks when it starts, and then from time to time."""
+    with Daemon(tmp_path, exposure="2h") as daemon:
+        daemon.state.mkdir()
+        now = time.time()
+        Pen(str(daemon.state)).write([Row("r", now - hours * 3600, f"H{hours}", first=now) for hours in (5, 3, 1)])
+        daemon.policy(REPAIRED)
+        daemon.start()
+        until(lambda: ["H1"] == [row.queue_id for row in read_rows(str(daemon.state))], "the old ones are gone")
 
 
 def test_metrics_count_for_each_rule(tmp_path: Path) -> None:

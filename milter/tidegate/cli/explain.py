@@ -140,6 +140,8 @@ def _for_sender(judge: _Judge, transaction: Transaction) -> _Judge:
         remark += ", on trial for this sender"
     elif not lent.current:
         remark += "; some workers are about to get it"
+    if lent.suspects:
+        remark += "; mail that killed workers is judged by less than this: tidegate status"
     return replace(judge, policies=lent.generation, remark=remark, lent=lent)
 
 

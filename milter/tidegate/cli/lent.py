@@ -51,6 +51,7 @@ class Lent:
     restraint: Restraint
     trial: OnTrial | None
     current: bool  # do all workers have this generation?
+    suspects: int  # senders and messages that killed workers: their mail is judged by less, which is not known here
 
     def of(self, transaction: Transaction) -> Lent:
         """What this sender's mail is judged by: that, or what is on trial."""
@@ -73,6 +74,7 @@ def borrow(config: str, state: str) -> Lent:
             decode_restraint(str(answer["restraint"]).encode()),
             _on_trial(trial, files[1]) if trial else None,
             bool(answer["current"]),
+            int(answer["suspects"]),
         )
     except (image.BadImage, OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UnableError(f"{daemon.state}: what the daemon lends can't be read: {error}") from error

@@ -76,7 +76,14 @@ def exposures(episodes: Sequence[Episode], rows: Iterable[Row]) -> list[Exposure
         own, every = _latest(by_rule.get(row.rule, ()), row.time), _latest(by_rule.get("", ()), row.time)
         home = own if own is not None and (every is None or own.episode.covers(row.time)) else every or own
         if home is None:
-            episode = Episode(row.rule, "unknown", "its episode is not on record", row.first, row.time, "unknown")
+            episode = Episode(
+                row.rule,
+                "unknown",
+                "it was on trial only, or its episode is not on record",
+                row.first,
+                row.time,
+                "unknown",
+            )
             home = Exposure(episode)
             by_rule[row.rule] = [home]
             found.append(home)

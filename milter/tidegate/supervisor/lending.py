@@ -28,6 +28,8 @@ def lend(handover: Handover, picture: Picture, restraint: Restraint, key: bytes,
         "trial": None,
         "current": all(child.generation == picture.number for child in handover.crew.alive),
     }
+    poison = picture.parts["poison"]() if "poison" in picture.parts else {}
+    document["suspects"] = int(poison.get("messages", 0)) + int(poison.get("senders", 0))
     images = [offer.image] if offer else []
     if offer and trial:
         document["trial"] = {
