@@ -95,6 +95,14 @@ def test_what_a_restart_has_not_found_yet_stands() -> None:
     assert 1 == len(reconcile(change.book, [], [], 300.0).cleared)
 
 
+def test_what_was_seen_anew_is_carried_no_longer() -> None:
+    """The alert of an earlier daemon is found by this one too: when its reason goes, it clears at once."""
+    book = reconcile({}, [BROKEN], [], 100.0).book
+    change = reconcile(book, [BROKEN], [], 200.0, carried=frozenset(book))
+    assert frozenset() == change.carried
+    assert 1 == len(reconcile(change.book, [], [], 300.0, carried=change.carried).cleared)
+
+
 def test_the_record(tmp_path: Path) -> None:
     """Everything comes back; what is of the future began now, since the clock was set back."""
     change = reconcile({}, [BROKEN], DEFERRING, 100.0)

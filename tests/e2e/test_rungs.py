@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.builders.daemon import ROOT, Daemon, Session, reject_all, until
+from tests.builders.daemon import ENVIRONMENT, ROOT, Daemon, Session, reject_all, until
+from tidegate.live import Barred, Quarantine, write_quarantine
 
 SOAK = {"soak": "0.5s", "soak_messages": 3}
 BASELINE = ROOT / "policies" / "baseline"
@@ -178,3 +181,28 @@ def stopped_child(daemon: Daemon) -> int:
     """The loader that has stopped itself (proc(5): state T)."""
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
     return int(next(pid for pid in children if Path(f"/proc/{pid}/stat").read_text().split()[2] == "T"))
+
+
+def test_quarantine_over_a_restart(folder: Path) -> None:
+    """With the bad file still in place the proven generation serves, until a person says that it is meant."""
+    with Daemon(folder, **SOAK) as daemon:
+        daemon.policy(reject_all(rule="good"))
+        daemon.start()
+        proven(daemon, "good")
+        daemon.policy(reject_all(rule="harmful"))
+        until(lambda: by(daemon, "harmful"), "the harmful one is in force")
+        digest = daemon.status()["generation"]["digest"]
+        daemon.stop()
+        barred = Barred(digest, "", 2, "another release", "it refused everybody", time.time())
+        write_quarantine(str(daemon.state), Quarantine((barred,)))
+        for _ in range(2):
+            daemon.start()
+            assert (True, "proven") == (by(daemon, "good"), rung(daemon))
+            assert {"generation-quarantined", "proven-serves"} == daemon.alerts()
+            daemon.stop()
+        daemon.start()
+        command = [sys.executable, "-m", "tidegate", "confirm", "--quarantine", "--config", str(daemon.config)]
+        said = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60)
+        assert (0, "") == (said.returncode, said.stderr), said.stdout
+        assert by(daemon, "harmful")
+        assert set() == daemon.alerts()

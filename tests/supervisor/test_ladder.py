@@ -23,7 +23,7 @@ from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.settings import Listen, ListenKind, Settings
 from tidegate.supervisor.boot import Booted
-from tidegate.supervisor.canary import Canaries
+from tidegate.supervisor.canary import Canaries, End
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.errands import Errands
@@ -38,13 +38,13 @@ from tidegate.supervisor.soaking import Soaking
 class House:
     """A supervisor's rooms without its processes; `now` is its clock."""
 
-    def __init__(self, folder: Path, seconds: float = 10.0, messages: int = 5) -> None:
+    def __init__(self, folder: Path, seconds: float = 10.0, messages: int = 5, share: float = 0.0) -> None:
         self.policies, self.state = folder / "policies", folder / "state"
         for place in (self.policies, self.state):
             place.mkdir(exist_ok=True)
         self.now = 1000.0
         settings = Settings(
-            Listen(ListenKind.UNIX, path="/none"), str(self.policies), str(self.state), canary_share=0.0
+            Listen(ListenKind.UNIX, path="/none"), str(self.policies), str(self.state), canary_share=share
         )
         counters = Counters(1)
         self.tally = counters.tally(0)
@@ -62,7 +62,7 @@ class House:
         )
         conditions = Conditions(booted, self.picture, self.workers, clerk, lambda: None)
         handover = Handover(self.workers)
-        canaries = Canaries(settings, counters.sides, self.picture, handover, conditions)
+        self.canaries = canaries = Canaries(settings, counters.sides, self.picture, handover, conditions)
         self.generations = Generations(counters, self.picture, handover, clerk, self.loads, lambda: "serving", canaries)
         self.ladder = Ladder(str(self.state), self.generations, conditions, Errands(lambda: None))
         self.soaking = Soaking(self.ladder, counters, self.workers, Wanted(seconds, messages))
@@ -355,3 +355,48 @@ def test_an_empty_directory_is_not_believed_where_the_record_is_lost(
         after.loads.ask(confirmed=True)
         after.wait()
         assert (Rung.CANDIDATE, {"no-policy"}) == (after.ladder.rung, after.alerts())
+
+
+def test_what_serves_for_want_of_better_is_replaced_at_once(house: House, tmp_path: Path) -> None:
+    """The candidate has no trial beside a proven generation that only fills in for it."""
+    house.prove(rule("one"))
+    after = House(tmp_path, share=10.0)
+    forget(after)
+    after.load()
+    assert Rung.PROVEN is after.ladder.rung
+    after.policies.mkdir()
+    after.policy(rule("two"))
+    after.load()
+    assert after.picture.trial is None
+    assert (2, Rung.CANDIDATE, "") == (after.picture.number, after.ladder.rung, after.ladder.why)
+
+
+def test_after_a_way_back_the_next_candidate_is_tried(tmp_path: Path) -> None:
+    """Until its trial is over what is proven serves, and the status says so."""
+    house = House(tmp_path, share=10.0)
+    house.prove(ACCEPT_ALL)
+    house.policy(rule("harm"))
+    house.load()
+    house.canaries.stop(End.PROMOTED)
+    house.ladder.quarantine(house.picture.report.digest, "harm")
+    house.ladder.roll_back()
+    house.wait()
+    assert (1, Rung.PROVEN, "harm") == (house.picture.number, house.ladder.rung, house.ladder.why)
+    house.policy(rule("better"))
+    house.load()
+    assert house.picture.trial is not None
+    assert (1, Rung.PROVEN) == (house.picture.number, house.ladder.rung)
+    assert {"proven-serves"} == house.alerts()
+    house.canaries.stop(End.PROMOTED)
+    house.ladder.stand()
+    assert (3, Rung.CANDIDATE) == (house.picture.number, house.ladder.rung)
+    assert set() == house.alerts()
+
+
+def test_what_killed_writers_left_is_removed(house: House) -> None:
+    """A draft is as large as an image."""
+    folder = house.state / proven.FOLDER
+    folder.mkdir()
+    (folder / "0000000001-abc.123.tmp").write_bytes(b"half")
+    house.prove(rule("one"))
+    assert 1 == len(list(folder.iterdir()))

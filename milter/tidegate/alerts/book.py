@@ -74,6 +74,7 @@ class Change:
     cleared: tuple[Alert, ...]
     worse: tuple[Alert, ...] = ()
     resting: Book = field(default_factory=dict)
+    carried: frozenset[Key] = frozenset()  # of those that were, what was not seen yet
 
 
 def reconcile(
@@ -114,7 +115,7 @@ def reconcile(
     current = {key: _aged(_dated(key, alert, book, rested, now), now, escalate) for key, alert in found.items()}
     if carried:
         current |= {key: alert for key, alert in book.items() if key in carried and key not in current}
-    return _change(book, current, rested, now)
+    return replace(_change(book, current, rested, now), carried=frozenset(key for key in carried if key not in found))
 
 
 def age(book: Book, now: float, escalate: Sequence[float] = ESCALATE) -> tuple[Book, tuple[Alert, ...]]:

@@ -55,6 +55,8 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
     """Put it on record, in place of an older one of the same rules or of the oldest. Raises OSError."""
     folder = Path(state) / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
+    for leftover in (*folder.glob("*.damaged"), *folder.glob("*.tmp")):  # of processes that were killed
+        leftover.unlink(missing_ok=True)
     path = folder / f"{head.number:010}-{head.digest[:16]}"
     top = json.dumps({"format": _FORMAT, **head.document()}).encode()
     records.write(path, b"\n".join((top, report, data)))
@@ -66,8 +68,6 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
         if known is None or known.rules == head.rules or kept > KEPT:
             other.unlink(missing_ok=True)
             kept -= 1
-    for damaged in folder.glob("*.damaged"):
-        damaged.unlink(missing_ok=True)
 
 
 def known(state: str) -> tuple[Proven, ...]:

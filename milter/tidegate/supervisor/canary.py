@@ -128,8 +128,11 @@ class Canaries:
 
     # ── a load brought this ──────────────────────────────────────────────────────────────────────────────────
 
-    def course(self, report: Report, urgent: str) -> Course:
-        """What to do with it; a canary that it ends is ended here. `urgent`: why it must not wait; "": it may."""
+    def course(self, report: Report, urgent: str, at_once: bool = False) -> Course:
+        """What to do with it; a canary that it ends is ended here. `urgent`: why it must not wait; "": it may.
+
+        `at_once`: there is nothing that it could be compared with.
+        """
         meant = False
         if self.attempt.end is End.ABANDONED:
             self._conditions.settle("canary-abandoned")
@@ -143,7 +146,8 @@ class Canaries:
         if self._picture.number and report.digest == in_force.digest:
             self.stop(End.REVERTED)
             return Course.STAY
-        if not self._picture.number or not self._share or urgent or meant or report.form == in_force.form:
+        alone = at_once or not self._picture.number or not self._share
+        if alone or urgent or meant or report.form == in_force.form:
             self.stop(End.REPLACED)
             return Course.FORCE
         return Course.TRY

@@ -72,7 +72,7 @@ class Episodes:
             self._plan.escalate,
             self._carried,
         )
-        picture.book, self._resting = change.book, change.resting
+        picture.book, self._resting, self._carried = change.book, change.resting, change.carried
         picture.freeze()
         self._news = True
         for alert in change.raised[:_LINES]:

@@ -76,16 +76,16 @@ class Generations:
         self._tell_clerk(report.sources_digest, report.lists)
         return report.problems
 
-    def arrived(self, outcome: Outcome) -> tuple[Problem, ...]:
+    def arrived(self, outcome: Outcome, at_once: bool = False) -> tuple[Problem, ...]:
         """A load came to a generation: offer it where it is new, log one line, tell the clerk.
 
-        Returns the problems that stand now.
+        `at_once`: for all, without a trial. Returns the problems that stand now.
         """
         assert outcome.report is not None
         report = outcome.report
         self.picture.read(report)
         self.picture.loaded = time.time()
-        course = self.canaries.course(report, outcome.urgent)
+        course = self.canaries.course(report, outcome.urgent, at_once)
         if course is Course.FORCE:
             self.take(report, outcome.image)
             if outcome.urgent:

@@ -58,6 +58,8 @@ class Ladder:
     why: str = ""  # what is in force is not what is on disk
     known: tuple[proven.Proven, ...] = ()
     quarantine_: live.Quarantine = field(default_factory=live.Quarantine)
+    _candidate: str = ""  # digest of what the last load came to
+    _rolled_back: bool = False  # what serves is proven because what was on disk did harm
     _unsaved: bool = False
     _hurried: bool = False  # what is proven was looked for during the first load
     _skip: frozenset[str] = frozenset()  # files that killed a child
@@ -92,11 +94,14 @@ class Ladder:
             self._tell(barred)
             self._without("the policies on disk are in quarantine")
             return problems
-        self.rung, self.why = Rung.CANDIDATE, ""
         self.conditions.settle("generation-quarantined")
         self.conditions.settle("no-way-back")
-        self._judge()
-        return self.generations.arrived(outcome)
+        # What serves because nothing else could is no generation that a canary had to be compared with.
+        at_once = self.rung is not Rung.CANDIDATE and not self._rolled_back
+        problems = self.generations.arrived(outcome, at_once)
+        self._candidate = report.digest
+        self.stand()
+        return problems
 
     def _without(self, why: str) -> None:
         """The load brought nothing that can serve."""
@@ -143,9 +148,13 @@ class Ladder:
         self.conditions.settle("generation-quarantined")
         _log.warning("quarantine lifted")
 
-    def roll_back(self, why: str) -> None:
-        """The newest proven generation but the one in force comes back; an alert tells where there is none."""
-        self._recall(why)
+    def roll_back(self, why: str = "") -> None:
+        """The newest proven generation but the one in force comes back; an alert tells where there is none.
+
+        `why`: "": for the reason of the newest quarantine.
+        """
+        newest = self.quarantine_.barred[-1:]
+        self._recall(why or (newest[0].why if newest else "it was rolled back"))
 
     def _tell(self, barred: live.Barred) -> None:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(barred.since))
@@ -205,8 +214,9 @@ class Ladder:
             self._nothing(back, text)
 
     def _take(self, head: proven.Proven, report: Report, image: int, back: str) -> None:
-        self.rung = Rung.PROVEN
+        self.rung, self._rolled_back = Rung.PROVEN, bool(back)
         self.why = back or self.why
+        self._candidate = ""
         self.generations.take(replace(report, problems=(), number=head.number), image)
         self.generations.announce()
         self.conditions.settle("no-way-back")
@@ -250,7 +260,10 @@ class Ladder:
             self.conditions.judge(code, text if self.why and rung is self.rung and not self.busy else "")
 
     def stand(self) -> None:
-        """Into the picture, for the metrics."""
+        """Has the candidate come into force, at once or after its trial? And into the picture, for the metrics."""
+        if self.rung is not Rung.CANDIDATE and self._candidate == self.generations.picture.report.digest != "":
+            self.rung, self.why, self._rolled_back = Rung.CANDIDATE, "", False
+            self._judge()
         newest = max((one.proven for one in self.known), default=0.0)
         self.generations.picture.standing = Standing(
             self.rung.value, len(self.known), newest, len(self.quarantine_.barred)
