@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import signal
 import time
@@ -62,6 +63,39 @@ def test_each_culprit_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> 
     assert report is not None
     assert ["rule a", "rule b"] == [str(problem.entry) for problem in report.problems]
     assert all("SIGSYS" in problem.message and "10.yaml" == problem.place.source for problem in report.problems)
+
+
+@pytest.mark.parametrize("name", ["10.yaml: rule a", "10.yaml", "the image", "the record of accepted entries", ""])
+def test_a_kill_from_outside_blames_nobody(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The kernel took the loader for want of memory, in whatever step: the load is done once more, with everything."""
+    _, outcomes = run(monkeypatch, killed(name, times=1))
+    report = outcomes[0].report
+    assert report is not None
+    assert ((), 1) == (report.problems, outcomes[0].deaths)
+
+
+def test_a_second_kill_is_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What uses up the machine's memory each time is named and left out, and the rest is loaded."""
+    _, outcomes = run(monkeypatch, killed("10.yaml: rule a", times=2))
+    report = outcomes[0].report
+    assert report is not None
+    assert [("rule a", True)] == [(str(one.entry), "SIGKILL" in one.message) for one in report.problems]
+
+
+def killed(name: str, times: int) -> object:
+    """A load that is killed from outside at this step, so many times."""
+    count = mmap.mmap(-1, 1)
+
+    def work(child: Confined, request: Request) -> None:
+        child.progress(name)
+        if count[0] < times:
+            count[0] += 1
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.pwrite(
+            child.result, encode(Report(digest="d", sources_digest="s", image=True, problems=request.problems)), 0
+        )
+
+    return work
 
 
 def test_after_twenty_deaths_the_file_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ class Death:
 
     text: str
     culprit: str
+    foreign: bool = False  # killed by somebody else: a person, or the kernel, which needed memory
 
 
 class Confined:
@@ -115,7 +116,8 @@ class Confined:
             return None
         text = self._cause(status)
         exhausted = self._overdue or _signal(status) == signal.SIGXCPU or text.startswith("MemoryError")
-        return Death(text, self._consumer() if exhausted else self.busy_with)
+        foreign = _signal(status) in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        return Death(text, self._consumer() if exhausted else self.busy_with, foreign and not self._overdue)
 
     def _cause(self, status: int) -> str:
         if self._overdue:
@@ -175,4 +177,6 @@ def _limit(spare: int) -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bound, bound))
+        # Where both limits are the same the kernel kills instead of saying SIGXCPU (setrlimit(2)).
+        later = bound + _PROCESSOR if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else bound
+        resource.setrlimit(kind, (bound, later))

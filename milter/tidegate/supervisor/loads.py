@@ -1,8 +1,9 @@
 """Loads, one at a time: fork the loader, watch it, find the culprit of its death, hand on what it found.
 
 A death costs one entry: it is named, and the load is repeated without it, at most DEATHS times. The next one costs
-the whole file, and if that doesn't help either, the last generation stays. A request that comes during a load is done
-after it (the newest wins).
+the whole file, and if that doesn't help either, the last generation stays. A loader that is killed from outside (the
+kernel needed memory) died of nothing that it read: it is tried again once, and only then somebody is blamed. A request
+that comes during a load is done after it (the newest wins).
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Loads:
     _confirmed: bool = False
     _urgent: str = ""
     _began: float = 0.0
+    _forgiven: bool = False
     _killed: list[Death] = field(default_factory=list)
 
     @property
@@ -91,6 +93,7 @@ class Loads:
             return
         self._began = time.monotonic()
         self._killed = []
+        self._forgiven = False
         self._again = False
         self._candidate = ""
         self._current = replace(self.request(), confirmed=self._confirmed, urgent=self._urgent)
@@ -163,6 +166,10 @@ class Loads:
         assert self._current is not None
         self._killed.append(death)
         _log.error("loader died", reason=death.text, culprit=death.culprit, deaths=len(self._killed))
+        if death.foreign and not self._forgiven:
+            self._forgiven = True
+            self._start()
+            return True
         name = death.culprit
         if not name or name in self._current.skip or name.startswith("the ") or len(self._killed) > 2 * DEATHS:
             return False
