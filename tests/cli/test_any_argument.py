@@ -171,6 +171,8 @@ CASES: list[tuple[int, tuple[str | bytes, ...]]] = [
     (1, ("status", "--config", "p/a.yaml", "--json")),
     (1, ("status", "--config", "/dev/zero")),
     (2, ("reload", "--state", "none")),
+    (2, ("reload", "--now", "--state", "none")),
+    (2, ("reload", "--reason", "an outbreak", "--state", "none")),
     (2, ("confirm", "--state", b"\xff")),
     (2, ("confirm", "--config", "p/a.yaml")),
     (78, ("run", "--config", "none")),

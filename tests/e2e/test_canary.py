@@ -123,9 +123,13 @@ def test_it_goes_on_to_all_after_enough(folder: Path) -> None:
         daemon.policy(ACCEPT_ALL)
         daemon.start()
         edit(daemon, labelling("one"))
+        for worker in daemon.workers():
+            assert 2 == Path(f"/proc/{worker}/maps").read_text().count("memfd:load-extra")
         until(lambda: everybody(daemon, 20) and daemon.status()["canary"]["outcome"] == "promoted", "it is promoted")
         until(lambda: daemon.generation() == 2, "every worker has it")
         assert {0} == {worker["canary"] for worker in daemon.status()["workers"]}
+        for worker in daemon.workers():  # the old image is unmapped
+            until(lambda pid=worker: 1 == Path(f"/proc/{pid}/maps").read_text().count("memfd:load-extra"), "one image")
         assert {"accept", "continue"} >= {send(daemon, f"later{number}") for number in range(20)}
         rows = until(lambda: len(found := later(daemon)) == 20 and found, "the lines")
         assert {2} == {row["generation"] for row in rows}

@@ -185,10 +185,10 @@ class Canaries:
 
     # ── meanwhile ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def tick(self, now: float) -> None:
-        """Look at the counts, and take the next step where it is time."""
+    def tick(self, now: float) -> bool:
+        """Look at the counts, and take the next step where it is time; True where the canary ended."""
         if not self.attempt.runs or now - self._looked < _LOOKS:
-            return
+            return False
         self._looked = now
         self._look()
         deaths = self._handover.crew.restarts - self._restarts
@@ -198,6 +198,7 @@ class Canaries:
                 self._give_up(judgement)
             else:
                 self._end(_ENDS[judgement.step], judgement.reason)
+        return not self.attempt.runs
 
     def refused(self, packet: Packet) -> bool:
         """A worker can't use a generation; True if it is the canary, which ends so."""

@@ -198,8 +198,8 @@ class Supervisor:
         self._laggards.tick(now)
         self._workers.tick(now)
         self._handover.tick(now)
-        if self.stage is Stage.SERVING:
-            self._canaries.tick(now)
+        if self.stage is Stage.SERVING and self._canaries.tick(now):
+            notify(f"STATUS={self._generations.headline()}")
         self._conditions.tick(now)
         self._restrainer.tick(time.time(), self._conditions)
         ours = self.stage in (Stage.STARTING, Stage.SERVING)

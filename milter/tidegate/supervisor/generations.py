@@ -198,4 +198,5 @@ class Generations:
         if not picture.number:
             return "no policy loaded: all mail is deferred"
         states = ", ".join(f"{count} {state}" for state, count in sorted(picture.states().items()))
-        return f"generation {picture.number}: {states or 'no entries'}; {len(picture.book)} alerts"
+        trial = f", {picture.trial_number} on trial" if picture.trial else ""
+        return f"generation {picture.number}{trial}: {states or 'no entries'}; {len(picture.book)} alerts"
