@@ -38,6 +38,7 @@ from tidegate.ledger import Pen
 from tidegate.live import Canary, Live, Watchlist, decode_restraint, watchlist_from
 from tidegate.model import NO_RESTRAINT, Restraint
 from tidegate.observe.counters import Tally
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
 from tidegate.observe.sides import SideTally
@@ -87,6 +88,7 @@ class Assignment:
     listener: front.Listener
     settings: Settings
     tally: Tally
+    crowds: Crowds
     writer: Writer
     offer: Offer | None
     page: Page
@@ -178,6 +180,7 @@ class Worker:
             pen,
             assignment.page,
             own=Own(settings.alerts, settings.state),
+            crowds=assignment.crowds,
         )
         front.install(self.desk)
         self.assignment.channel.send("ready", number=number, canary=canary)
@@ -194,7 +197,9 @@ class Worker:
                 generation: image.Generation = done.value
                 break
             self._wait(_STEP)  # lets the sessions go on between two pieces of the index
-        self.assignment.tally.name_rules(json.loads(content(columns)))
+        places = json.loads(content(columns))
+        self.assignment.tally.name_rules(places)
+        self.assignment.crowds.columns = places
         return generation
 
     def _canary(self, number: int, share: float, bank: int, image: int, columns: int, plan: int) -> Canary:

@@ -84,23 +84,28 @@ class Session:
         pairs = "".join(f"{name}\0{value}\0" for name, value in values.items())
         self._send(b"D", letter + pairs.encode())
 
-    def greet(self) -> None:
+    def greet(self, client: str = "192.0.2.7") -> None:
         """CONNECT and HELO."""
         self._macros(b"C", **{"j": "mx.example.com", "{daemon_name}": "ORIGINATING", "v": "Postfix 3.7.11"})
-        self._event(b"C", b"client.example.com\0004" + struct.pack("!H", 4711) + b"192.0.2.7\0", 0x1000)
+        self._event(b"C", b"client.example.com\0004" + struct.pack("!H", 4711) + f"{client}\0".encode(), 0x1000)
         self._event(b"H", b"client.example.com\0", 0x2000)
 
-    def mail(self, sender: str = "alice@example.com") -> tuple[str, bytes]:
+    def mail(self, sender: str = "alice@example.com", login: str = "alice") -> tuple[str, bytes]:
         """MAIL of somebody with a login; the answer's letter and data."""
         self._macros(
             b"M",
-            **{"{auth_authen}": "alice", "{auth_type}": "PLAIN", "{mail_addr}": sender, "i": "4ABC"},
+            **{"{auth_authen}": login, "{auth_type}": "PLAIN", "{mail_addr}": sender, "i": "4ABC"},
         )
         return self._event(b"M", f"<{sender}>\0".encode(), 0x4000)
 
-    def envelope(self, sender: str = "alice@example.com", recipients: Sequence[str] = ("bob@example.net",)) -> str:
+    def envelope(
+        self,
+        sender: str = "alice@example.com",
+        recipients: Sequence[str] = ("bob@example.net",),
+        login: str = "alice",
+    ) -> str:
         """MAIL and RCPT; "" or the reply that ended it."""
-        letter, data = self.mail(sender)
+        letter, data = self.mail(sender, login)
         for recipient in recipients:
             if letter not in "c":
                 break
@@ -125,9 +130,9 @@ class Session:
             if letter in "acrtdy":
                 return answer(letter, data)
 
-    def message(self) -> str:
+    def message(self, login: str = "alice") -> str:
         """One whole message."""
-        return self.envelope() or self.content()
+        return self.envelope(login=login) or self.content()
 
     def abort(self) -> None:
         """RSET."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.observe.counters import Counters
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.settings import Listen, ListenKind, Settings
@@ -46,6 +47,7 @@ def conditions(picture: Picture, worker: Child) -> Conditions:
         (),
         Counters(1),
         Journal(1),
+        Crowds(),
         Writer("stderr"),
         *[None] * 3,  # type: ignore[arg-type]
     )

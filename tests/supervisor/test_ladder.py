@@ -19,6 +19,7 @@ from tidegate.live.soak import Wanted
 from tidegate.loader.child import Request
 from tidegate.model import Conventions, Disposition
 from tidegate.observe.counters import Counters
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.settings import Listen, ListenKind, Settings
@@ -48,7 +49,7 @@ class House:
         )
         counters = Counters(1)
         self.tally = counters.tally(0)
-        booted = Booted("c", settings, False, (), counters, Journal(1), Writer("stderr"), None, None, None)  # type: ignore[arg-type]
+        booted = Booted("c", settings, False, (), counters, Journal(1), Crowds(), Writer("stderr"), None, None, None)  # type: ignore[arg-type]
         self.picture = Picture(settings, "c", False, 0.0)
         selector = selectors.DefaultSelector()
         self.workers = Crew("worker", selector, _never, _never)

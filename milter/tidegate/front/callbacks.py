@@ -13,6 +13,7 @@ from typing import Any
 
 import milter
 from tidegate.front.answer import CONTINUE, DISCARD, REJECT, TEMPFAIL, fault, give, reconnect, refuse_recipient
+from tidegate.front.braking import counted
 from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
 from tidegate.front.judging import BarredError, dangerous, judged, judged_recipient
@@ -265,6 +266,7 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
+            counted(verdict, session, desk.crowds, now)
             if policies.watched or restraint is not NO_RESTRAINT:
                 if dangerous(desk, session):
                     desk.exposure.pass_over()

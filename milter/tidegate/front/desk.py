@@ -21,6 +21,7 @@ from tidegate.ledger import Pen
 from tidegate.live import Canary, Live, sender_of
 from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.decision import Decision, line
 from tidegate.observe.journal import Journal, Page, sender_key
 from tidegate.observe.logs import Writer, render
@@ -64,10 +65,11 @@ class Desk:
         pen: Pen | None = None,
         page: Page | None = None,
         own: Knows = lambda _headers, _recipients: False,
+        crowds: Crowds | None = None,
     ) -> None:
         """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
 
-        `own` knows mail from sendmail(1) that is a notification of ours.
+        `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders.
         """
         self.own = own
         self.live = live
@@ -79,6 +81,7 @@ class Desk:
         self.messages = 0
         self.draining = False
         self.exposure = Exposure(pen, tally, mask, self.page)
+        self.crowds = crowds if crowds is not None else Crowds()
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()

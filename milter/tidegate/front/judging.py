@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 
 from tidegate.engine.judge import judge, judge_recipient
+from tidegate.front.braking import braked
 from tidegate.front.desk import Desk
 from tidegate.front.session import Session
 from tidegate.live import Watchlist
@@ -36,9 +37,24 @@ def judged(
     who = hash(session.login or session.client_ip)
     row = page.begin(began, began + desk.share, policies.number, who, session.header_bytes)
     try:
-        return judge(transaction, policies, now, row, live.restraint)
+        restraint = live.restraint
+        verdict = judge(transaction, policies, now, row, restraint)
+        if not verdict.rule:
+            return verdict
+        return _braked(desk, session, verdict, now, restraint, (transaction, policies, now, row))
     finally:
         page.end(row)
+
+
+def _braked(
+    desk: Desk,
+    session: Session,
+    verdict: Verdict,
+    now: float,
+    restraint: Restraint,
+    asked: tuple[Transaction, PolicySet, float, Row],
+) -> Verdict:
+    return braked(verdict, session, desk.crowds, now, restraint, lambda other: judge(*asked, other))
 
 
 def _warily(
@@ -58,7 +74,8 @@ def _warily(
     restraint = _restrained(desk.live.restraint, watchlist, session)
     row = _on_watch(desk, session, watchlist, policies, began, print_)
     try:
-        return judge(transaction, policies, now, row, restraint)
+        verdict = judge(transaction, policies, now, row, restraint)
+        return _braked(desk, session, verdict, now, restraint, (transaction, policies, now, row))
     finally:
         row.walks = False
         desk.page.end(row)
@@ -68,7 +85,7 @@ def judged_recipient(
     desk: Desk, session: Session, transaction: Transaction, recipient: Recipient, policies: PolicySet
 ) -> Verdict | None:
     """The verdict on one recipient by the per_recipient rules. Raises BarredError."""
-    began = time.monotonic()
+    began, now = time.monotonic(), time.time()
     watchlist, restraint = desk.live.watchlist, desk.live.restraint
     if watchlist is None:
         who = hash(session.login or session.client_ip)
@@ -78,7 +95,14 @@ def judged_recipient(
         restraint = _restrained(restraint, watchlist, session)
         row = _on_watch(desk, session, watchlist, policies, began, 0)
     try:
-        return judge_recipient(transaction, recipient, policies, time.time(), row, restraint)
+        verdict = judge_recipient(transaction, recipient, policies, now, row, restraint)
+        if verdict is None:
+            return None
+
+        def again(other: Restraint) -> Verdict:
+            return judge_recipient(transaction, recipient, policies, now, row, other) or verdict
+
+        return braked(verdict, session, desk.crowds, now, restraint, again)
     finally:
         row.walks = False
         desk.page.end(row)

@@ -112,7 +112,7 @@ def work(child: Confined, request: Request) -> None:
         counts=_counts(loaded, sources),
         due=policy.due,
         milliseconds=(time.monotonic() - began) * 1000,
-        hints=hints_of(loaded, accepted.texts),
+        hints=hints_of(loaded, accepted.texts if accepted.texts or request.before >= 0 else None),
         read=read,
         sources=directory.described(found, sources, lists.read),
     )

@@ -47,8 +47,8 @@ def hints_from(values: Mapping[str, Any]) -> Hints:
     )
 
 
-def hints_of(loaded: Loaded, before: Mapping[EntryKey, str]) -> Hints:
-    """The hints of what was loaded; `before` are the texts that were accepted until now."""
+def hints_of(loaded: Loaded, before: Mapping[EntryKey, str] | None) -> Hints:
+    """The hints of what was loaded; `before` are the texts that were accepted until now, None: there was nothing."""
     tags: dict[str, list[str]] = {}
     for rule in loaded.rules:
         for tag in rule.tags:
@@ -66,21 +66,23 @@ def _only_exempts(rule: Rule) -> bool:
     return rule.do.exempt is not None and rule.do.ending is None and not rule.do.edits
 
 
-def fresh_rules(now: Mapping[EntryKey, str], before: Mapping[EntryKey, str]) -> frozenset[str]:
-    """The rules that may judge otherwise than before: by their text, or by that of a list or condition they may use.
+def fresh_rules(now: Mapping[EntryKey, str], before: Mapping[EntryKey, str] | None) -> frozenset[str]:
+    """The rules that may judge otherwise than before: by their text, or by that of a condition that they may use.
 
     Rather too many than too few: it matters only where such a rule hits more than it should. Where an exempt changed,
-    or a list that every rule may ask, it is all of them. Without anything before nothing is new: there is no usual.
+    or a list that rules ask without naming it, it is all of them; what stands in other lists is data. Without anything
+    before nothing is new: there is no usual.
     """
-    if not before:
+    if before is None:
         return frozenset()
     changed = {key for key in {**now, **before} if now.get(key) != before.get(key)}
     rules = {key.id: text for key, text in now.items() if key.kind is EntryKind.RULE}
     exempts = any(
         key.kind is EntryKind.RULE and "exempt" in (now.get(key, "") + before.get(key, "")) for key in changed
     )
-    named = {key.id for key in changed if key.kind is not EntryKind.RULE}
-    if exempts or named & _EVERYWHERE:
+    named = {key.id for key in changed if key.kind is EntryKind.CONDITION}
+    lists = {key.id for key in changed if key.kind is EntryKind.LIST}
+    if exempts or lists & _EVERYWHERE:
         return frozenset(rules)
     found = {key.id for key in changed if key.kind is EntryKind.RULE}
     if named:

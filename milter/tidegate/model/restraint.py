@@ -7,7 +7,7 @@ easing does to a rule is engine/easing.py; who eased it, why and until when is l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -49,6 +49,12 @@ class Restraint:
 
     def __bool__(self) -> bool:
         return self.everything is not None or bool(self.rules)
+
+    def plus(self, rule: str, easing: Easing) -> Restraint:
+        """With one rule more, or one that is eased further."""
+        before = self.rules.get(rule)
+        both = easing if before is None else together((before, easing)) or easing
+        return replace(self, rules={**self.rules, rule: both})
 
     def of(self, rule: str, kept: bool = False) -> Easing | None:
         """How the rule is eased; `kept` says that it stays under `everything`."""

@@ -49,6 +49,7 @@ class Gauges:
     loads: int = 0
     loads_failed: int = 0
     settings_last_good: bool = False
+    eased: Mapping[str, int] = field(default_factory=dict)  # holds by whose doing they are
     unready: Sequence[str] = ()  # why no message would be judged now
     degraded: bool = False
     rung: str = "none"  # one of RUNGS: where what serves comes from
@@ -182,27 +183,14 @@ def _divided(lines: list[str], gauges: Gauges) -> None:
         "Generations that were on trial, or skipped it, by what became of them.",
         [({"outcome": end}, count) for end, count in gauges.canaries.items()],
     )
-    _family(
-        lines,
-        "tidegate_entries",
-        "gauge",
-        "Policy entries by state.",
-        [({"state": state}, count) for state, count in gauges.entries.items()],
-    )
-    _family(
-        lines,
-        "tidegate_alerts",
-        "gauge",
-        "Alerts that stand, by code.",
-        [({"code": code}, count) for code, count in gauges.alerts.items()],
-    )
-    _family(
-        lines,
-        "tidegate_alerts_by_severity",
-        "gauge",
-        "Alerts that stand, by severity.",
-        [({"severity": severity}, count) for severity, count in gauges.severities.items()],
-    )
+    for name, manual, label, counts in (
+        ("tidegate_entries", "Policy entries by state.", "state", gauges.entries),
+        ("tidegate_eased", "Rules that are taken back, or all of them as one, by what did it.", "by", gauges.eased),
+        ("tidegate_alerts", "Alerts that stand, by code.", "code", gauges.alerts),
+        ("tidegate_alerts_by_severity", "Alerts that stand, by severity.", "severity", gauges.severities),
+    ):
+        _family(lines, name, "gauge", manual, [({label: key}, count) for key, count in counts.items()])
+    _channels(lines, gauges.channels)
 
 
 def _channels(lines: list[str], channels: Mapping[str, Mapping[str, int]]) -> None:

@@ -222,6 +222,13 @@ KEYS: dict[str, KeyRow] = {
         "what serves where your policies were read, can't be loaded, and none was proven; `off`: all mail waits",
         "the packaged `/usr/share/tidegate/policies/baseline`",
     ),
+    "brake": KeyRow(
+        one_of("on", "soft", "off"),
+        "the automatic brake: `on`; `soft` eases rules and takes no generation back; `off`",
+        "`on`",
+    ),
+    "brake_senders": KeyRow(whole(1, 4000), "so many different senders a new rule may stop unasked", "`3`"),
+    "brake_share": KeyRow(whole(1, 100), "and which share of all senders any rule may hit, in percent", "`20`"),
     "soak": KeyRow(
         duration(0.0, 604800.0),
         "how long a generation has to serve undisturbed until it is proven, up to a week",

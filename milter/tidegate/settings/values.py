@@ -67,6 +67,9 @@ class Settings:
     recipient_delimiter: str = ""
     poll: float = 2.0
     baseline: str = BASELINE  # "": none
+    brake: str = "on"  # soft, off
+    brake_senders: int = 3
+    brake_share: int = 20  # percent
     soak: float = 600.0
     soak_messages: int = 50
     canary_share: float = 10.0  # percent; 0: no canaries

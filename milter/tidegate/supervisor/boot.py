@@ -19,6 +19,7 @@ from tidegate.control import UnreachableError, ask
 from tidegate.front import listener as front_listener
 from tidegate.model import Place, Problem
 from tidegate.observe.counters import Counters
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer, configure
 from tidegate.settings import ListenKind, Settings, recall
@@ -60,6 +61,7 @@ class Booted:
     problems: tuple[Problem, ...]  # of the settings
     counters: Counters
     journal: Journal
+    crowds: Crowds
     writer: Writer
     listener: front_listener.Listener
     place: SocketPlace | None  # None: inet
@@ -128,7 +130,7 @@ def _start(
         account.become()
     slots = 2 * settings.workers  # a worker that leaves and its successor count apart
     counters, journal = Counters(slots), Journal(slots)
-    return Booted(config, settings, last_good, problems, counters, journal, writer, listener, place, lock)
+    return Booted(config, settings, last_good, problems, counters, journal, Crowds(), writer, listener, place, lock)
 
 
 def _ask_for_lock(state: str) -> bool:

@@ -17,8 +17,11 @@ from tidegate.live.restraints import By, Hold
 from tidegate.loader.report import Report
 from tidegate.model import Easing
 from tidegate.policy.suggest import nearest
+from tidegate.supervisor.automatic import Automatic
+from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.picture import Picture
+from tidegate.supervisor.generations import Generations
+from tidegate.supervisor.ladder import Ladder
 from tidegate.supervisor.restrainer import Restrainer
 
 SHORTEST = 60.0  # seconds
@@ -39,9 +42,17 @@ class Chosen:
 class Brake:
     """Answers `tidegate brake` and reads what the clerk found in the file."""
 
-    def __init__(self, restrainer: Restrainer, picture: Picture, conditions: Conditions) -> None:
+    def __init__(
+        self,
+        booted: Booted,
+        generations: Generations,
+        restrainer: Restrainer,
+        conditions: Conditions,
+        ladder: Ladder,
+    ) -> None:
+        self._automatic = Automatic(booted, generations, restrainer, conditions, ladder)
         self._restrainer = restrainer
-        self._picture = picture
+        self._picture = generations.picture
         self._conditions = conditions
         self._file: Found | None = None
         self._read_for: Report | None = None
@@ -101,6 +112,7 @@ class Brake:
         wanted = frozenset(chosen.rules) | frozenset(chosen.kept)
         gone = [one for one in self._restrainer.holds.of(*_OFF) if everything or one.rule in wanted]
         self._restrainer.release(gone, self._conditions)
+        self._automatic.pardon(one.rule for one in gone if one.rule and one.by is not By.HAND)
         left = [one for one in self._restrainer.holds.all.values() if everything or one.rule in wanted or not one.rule]
         return {
             "done": True,
@@ -117,16 +129,27 @@ class Brake:
     def file(self, found: Found) -> None:
         """The brake file as the clerk found it."""
         self._file, self._read_for = found, None
-        self.tick()
+        self._look_at_the_file()
 
-    def tick(self) -> None:
-        """Read the file anew for a new generation, and tell what is eased by whomever."""
+    def start(self) -> None:
+        """The daemon begins."""
+        self._automatic.start()
+        self._picture.parts["brake"] = self._automatic.document
+
+    def tick(self, now: float) -> None:
+        """End what is over, look at who is hit, and tell what people eased; `now` in POSIX seconds."""
+        self._restrainer.tick(now, self._conditions)
+        self._look_at_the_file()
+        self._automatic.tick(now)
+        told = self._restrainer.holds.of(By.HAND, By.FILE)
+        self._conditions.judge("brake-on", _summary(told) if told else "")
+
+    def _look_at_the_file(self) -> None:
+        """Read it, or read it anew for another generation: names may be rules now."""
         report = self._picture.report
         if self._file is not None and self._picture.number and self._read_for is not report:
             self._read_for = report
             self._read(self._file)
-        told = self._restrainer.holds.of(By.HAND, By.FILE)
-        self._conditions.judge("brake-on", _summary(told) if told else "")
 
     def _read(self, file: Found) -> None:
         if file.error:

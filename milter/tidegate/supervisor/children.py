@@ -64,6 +64,7 @@ class Children:
                 listener=self.booted.listener,
                 settings=self.booted.settings,
                 tally=self.booted.counters.tally(child.slot),
+                crowds=self.booted.crowds,
                 writer=self.booted.writer,
                 offer=handover.offer,
                 page=self.booted.journal.page(child.slot),

@@ -102,7 +102,6 @@ class Supervisor:
             self._canaries,
         )
         self._books = Books(settings, self._generations)
-        self._brake = Brake(self._restrainer, self._picture, self._conditions)
         self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
         self._children.poison = self._poison
         self._laggards = Laggards(self._workers, self._handover, self._conditions)
@@ -117,6 +116,7 @@ class Supervisor:
         )
         self._conditions.episodes.listen(self._answers.on)
         self._canaries.quarantine = self._rungs.ladder.quarantine
+        self._brake = Brake(booted, self._generations, self._restrainer, self._conditions, self._rungs.ladder)
         self._listen_to_questions()
         self._reception.open(self._conditions)
 
@@ -134,6 +134,7 @@ class Supervisor:
         _log.info("starting", listen=settings.listen.for_libmilter(), policies=settings.policies, pid=os.getpid())
         self._conditions.update(self._booted.problems)
         self._rungs.ladder.start()
+        self._brake.start()
         self._loads.ask()
         self._clerk.add(1, CLERK_SILENCE)
         while not self._finished():
@@ -201,10 +202,9 @@ class Supervisor:
         if self.stage is Stage.SERVING and self._canaries.tick(now):
             notify(f"STATUS={self._generations.headline()}")
         self._conditions.tick(now)
-        self._restrainer.tick(time.time(), self._conditions)
         ours = self.stage in (Stage.STARTING, Stage.SERVING)
         self._books.tick(now, self._restrainer.holds, self._conditions, ours=ours)
-        self._brake.tick()
+        self._brake.tick(time.time())
         if now - self._pulsed >= 1.0:
             self._pulsed = now
             self._generations.pulse()

@@ -13,6 +13,7 @@ import structlog
 
 import tidegate
 from tidegate.channel import memory, seal
+from tidegate.live.restraints import By
 from tidegate.loader.report import Report
 from tidegate.model import EntryState, Problem
 from tidegate.observe.counters import Counters, RuleColumns
@@ -28,6 +29,10 @@ from tidegate.worker import Offer
 _log = structlog.get_logger()
 
 
+def _nobody(_number: int, _report: Report) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(slots=True)
 class Generations:
     """The newest generation and where it is announced."""
@@ -41,6 +46,7 @@ class Generations:
     canaries: Canaries
     columns: RuleColumns = field(default_factory=RuleColumns)
     highest: int = 0  # number of a generation that there was
+    arriving: Callable[[int, Report], None] = _nobody  # is told before the workers are
 
     def __post_init__(self) -> None:
         self.picture.parts["totals"] = self._totals
@@ -125,6 +131,7 @@ class Generations:
     def _offer(self, number: int, report: Report, image: int) -> Offer:
         self.columns.allot(report.rules, self.counters)
         seal(image)
+        self.arriving(number, report)
         columns = memory("tidegate-columns", json.dumps(self.columns.columns).encode())
         return Offer(number, report.digest, os.dup(image), columns)
 
@@ -177,6 +184,7 @@ class Generations:
             loads=self.loads.count,
             loads_failed=self.loads.failed,
             settings_last_good=picture.settings_last_good,
+            eased={by.value: len(picture.holds.of(by)) for by in By},
             unready=found.unready,
             degraded=bool(found.degraded),
             rung=picture.standing.rung,

@@ -1,0 +1,66 @@
+"""Who is hit by what: counted for each message after its verdict, and the brake that need not wait for anybody.
+
+A rule that is new, or that hits far more senders than is usual for it, is softened here, in the worker, from the
+message on that is one too many. The supervisor's own look comes up to a second later (supervisor/automatic.py), and
+says it to all workers, to the log and to the record. Promises: mail that no rule concerned costs a hash and one byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tidegate.front.session import Session
+from tidegate.model import Disposition, Easing, Restraint, Truth, Verdict
+from tidegate.observe.crowds import network
+
+_FINAL = (Disposition.REJECT, Disposition.DISCARD)
+
+
+class Counted(Protocol):
+    """What is asked of observe/crowds.py."""
+
+    def saw(self, who: int, outcome: Disposition, generation: int, now: float) -> None: ...
+    def hit(self, rule: str, who: int, generation: int, now: float) -> None: ...
+    def over(self, rule: str, generation: int, now: float) -> bool: ...
+    def expects(self, rule: str) -> bool: ...
+
+
+def who(session: Session) -> int:
+    """The sender as the brake counts: the login, or the client's network."""
+    return hash(session.login.lower() or network(session.client_ip))
+
+
+def braked(
+    verdict: Verdict,
+    session: Session,
+    crowds: Counted,
+    now: float,
+    restraint: Restraint,
+    again: Callable[[Restraint], Verdict],
+) -> Verdict:
+    """The verdict that may be given; `again` judges under another restraint.
+
+    Own faults and doubts are nobody's doing, and don't count.
+    """
+    while verdict.rule and verdict.certain and not verdict.faults:
+        sender, rule = who(session), verdict.rule
+        if verdict.disposition is not Disposition.ACCEPT:
+            crowds.hit(rule, sender, verdict.generation, now)
+        if verdict.disposition not in _FINAL or not crowds.over(rule, verdict.generation, now):
+            break
+        restraint = restraint.plus(rule, Easing.SOFT)
+        verdict = again(restraint)
+    return verdict
+
+
+def counted(verdict: Verdict, session: Session, crowds: Counted, now: float) -> None:
+    """Count the verdict that is given."""
+    if verdict.faults or not verdict.certain:
+        return
+    sender = who(session)
+    crowds.saw(sender, verdict.disposition, verdict.generation, now)
+    for mark in verdict.trail:
+        acted = mark.truth is Truth.YES and not mark.shadow and not mark.exempted_by
+        if acted and mark.rule != verdict.rule and crowds.expects(mark.rule):
+            crowds.hit(mark.rule, sender, verdict.generation, now)
