@@ -190,7 +190,6 @@ def _divided(lines: list[str], gauges: Gauges) -> None:
         ("tidegate_alerts_by_severity", "Alerts that stand, by severity.", "severity", gauges.severities),
     ):
         _family(lines, name, "gauge", manual, [({label: key}, count) for key, count in counts.items()])
-    _channels(lines, gauges.channels)
 
 
 def _channels(lines: list[str], channels: Mapping[str, Mapping[str, int]]) -> None:
