@@ -122,6 +122,7 @@ class Exposure:
             if self.flush():
                 return
             time.sleep(_BREATH)
+        self._lose(self._rows, "it is busy for too long")
 
     def _ask(self, one: _Seen) -> None:
         try:

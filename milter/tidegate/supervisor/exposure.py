@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -17,6 +18,10 @@ from tidegate.loader.report import Report
 from tidegate.model import EntryKind, EntryState
 from tidegate.observe.counters import Counters, RuleColumns
 from tidegate.supervisor.conditions import Conditions
+
+_HELD = 2000  # rules that are eased and have an episode of their own
+_RETRY = 10.0  # seconds after which a ledger that could not be kept is tried again
+_LINES = 100  # of the log that one look may take; the status has them all
 
 _log = structlog.get_logger()
 
@@ -32,29 +37,41 @@ class Exposures:
     _known: bool = False
     _seen: tuple[Report | None, Holds] = (None, NO_HOLDS)
     _written: tuple[Episode, ...] | None = field(default=None)
+    _trouble: str = ""
+    _looked: float = 0.0
 
     def look(self, report: Report, holds: Holds, now: float) -> str:
         """What is exposed by this load and under these holds. "" or what is wrong with the ledger."""
         trouble = "" if self._known else self._recall()
         skipped = _skipped(report)
-        exposed = {**skipped, **_held(holds)}
         self.unwatched = max(0, len(skipped) - MAX_WATCHED)
+        exposed = {**dict(islice(skipped.items(), MAX_WATCHED)), **dict(islice(_held(holds).items(), _HELD))}
         states = {one.key.id: one.state.value for one in report.entries if one.key.kind is EntryKind.RULE}
         before = {one.rule for one in self.episodes if one.open}
         self.episodes = advance(self.episodes, exposed, states, now, now - self.retention)
-        for one in self.episodes:
-            name = one.rule or "all rules"
-            if one.open and one.rule not in before:
-                _log.warning("exposed", rule=name, state=one.state, reason=one.reason)
-            elif not one.open and one.rule in before and one.until == now:
-                _log.info("exposure ended", rule=name, ended=one.ended, seconds=round(now - one.since))
+        self._tell(before, now)
         return self._record() or trouble
 
+    def _tell(self, before: set[str], now: float) -> None:
+        """What is new, line by line, as far as that is not too much."""
+        begun = [one for one in self.episodes if one.open and one.rule not in before]
+        ended = [one for one in self.episodes if not one.open and one.rule in before and one.until == now]
+        for one in begun[:_LINES]:
+            _log.warning("exposed", rule=one.rule or "all rules", state=one.state, reason=one.reason)
+        for one in ended[:_LINES]:
+            _log.info("exposure ended", rule=one.rule or "all rules", ended=one.ended, seconds=round(now - one.since))
+        more = max(len(begun), len(ended)) - _LINES
+        if more > 0:
+            _log.warning("more rules exposed", begun=len(begun), ended=len(ended), shown=_LINES)
+
     def tick(self, report: Report, holds: Holds, conditions: Conditions) -> None:
-        """Look, where there is something new."""
-        if report.image and (report is not self._seen[0] or holds is not self._seen[1]):
-            self._seen = (report, holds)
-            conditions.judge("exposure-unwritable", self.look(report, holds, time.time()))
+        """Look, where there is something new, and again after a while where the ledger could not be kept."""
+        now = time.time()
+        fresh = report is not self._seen[0] or holds is not self._seen[1]
+        if report.image and (fresh or (self._trouble and abs(now - self._looked) > _RETRY)):
+            self._seen, self._looked = (report, holds), now
+            self._trouble = self.look(report, holds, now)
+            conditions.judge("exposure-unwritable", self._trouble)
 
     def _recall(self) -> str:
         self._known = True
