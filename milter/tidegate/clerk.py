@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from tidegate.alerts import Debt
 from tidegate.alerts.teller import Teller
 from tidegate.channel import Channel, ClosedError, Packet, content
 from tidegate.ledger import tend
@@ -120,6 +121,8 @@ class Clerk:
                 self.teller.heartbeat.pulse({"generation": fresh.generation, "workers": fresh.workers})
             case "alerts":
                 self.teller.news(json.loads(content(packet.descriptors[0])))
+            case "debt":
+                self.teller.owe(Debt(**packet.values))
             case "test":
                 self.teller.test(int(packet.values["number"]))
         for descriptor in packet.descriptors:

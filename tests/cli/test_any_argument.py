@@ -143,6 +143,7 @@ CASES: list[tuple[int, tuple[str | bytes, ...]]] = [
     (2, ("alerts", "silence", "k", "--for", "for ever", "--reason", "r")),
     (2, ("alerts", "silence", "k", "--for", "31d", "--reason", "r")),
     (2, ("alerts", "silence", b"\xff\x1b[2J", "--for", "0", "--state", "none")),
+    (2, ("alerts", "--state", "none", "mail", "--state", "none")),
     (0, ("alerts", "mail", "--state", "none")),
     (0, ("alerts", "mail", "--state", "p", "--json")),
     (0, ("exposure", "--state", "none")),

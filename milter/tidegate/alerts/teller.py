@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import structlog
 from tidegate.alerts import journal, notice, record
 from tidegate.alerts.alertmanager import Alertmanager
 from tidegate.alerts.channel import Queue, Way
+from tidegate.alerts.debt import Debt
 from tidegate.alerts.heartbeat import Heartbeat
 from tidegate.alerts.mail import MailSender
 from tidegate.alerts.notice import Notice
@@ -32,6 +33,7 @@ from tidegate.alerts.spool import Spool
 
 SPOOL = "notices"  # in the state directory, a folder for each channel
 LOOK = 1.0  # seconds
+DEBT = 30.0  # seconds between two records of nothing but deferrals that go on
 
 _log = structlog.get_logger()
 
@@ -75,6 +77,8 @@ class Teller:
         self._memory = _recalled(record.read(state))
         self._wake = threading.Event()
         self._changed = True
+        self._recorded = Debt()
+        self._wrote = 0.0
 
     def start(self) -> None:
         """Begin to tell."""
@@ -89,6 +93,12 @@ class Teller:
         self._state = state_from(values)
         self._changed = True
         self._wake.set()
+
+    def owe(self, debt: Debt) -> None:
+        """What waits for us has changed, and nothing else."""
+        state = self._state
+        if state is not None:
+            self._state = replace(state, debt=debt)
 
     def test(self, number: int) -> None:
         """A notification that says nothing, through every channel."""
@@ -124,8 +134,8 @@ class Teller:
             if isinstance(way, Alertmanager):
                 way.mirror(tuple(alert for alert in standing if alert.key not in silenced), ended)
         self._memory = found.memory
-        if notices or changed or self.error:
-            self._record(state)
+        if notices or changed or self.error or (state.debt != self._recorded and now - self._wrote >= DEBT):
+            self._record(state, now)
 
     def _tell(self, one: Notice, now: float) -> None:
         for way in self.ways:
@@ -133,7 +143,8 @@ class Teller:
         if self._plan.syslog and not journal.tell(one.values):
             self.unheard += 1
 
-    def _record(self, state: State) -> None:
+    def _record(self, state: State, now: float) -> None:
+        self._recorded, self._wrote = state.debt, now
         memory = self._memory
         told = [{**asdict(one), "alert": document(one.alert)} for one in memory.told.values()]
         values = {**state.values(), "told": told, "recent": list(memory.recent), "summary": memory.summary}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tidegate.alerts import mail as mailing
 from tidegate.alerts.debt import span
@@ -35,6 +36,8 @@ def alerts(context: click.Context, config: str, state: str, as_json: bool) -> No
     Exit codes: 0 no alert stands; 1 one does; 2 no daemon answers.
     """
     if context.invoked_subcommand is not None:
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+            raise click.UsageError(f"options go behind the word `{context.invoked_subcommand}`")
         return
     document = find_daemon(config, state).status()
     told = document.get("notifications", {})

@@ -108,11 +108,12 @@ class Episodes:
         before = self._picture.debt
         debt = self._picture.debt = before.grown(counted - self._counted, wall)
         self._counted = counted
-        self._news = self._news or debt != before
         if len(silence.standing(self._silences, wall)) != len(self._silences):
             self._silence(silence.standing(self._silences, wall))
         if self._news:
             self.tell_clerk()
+        elif debt != before:  # alone: with thousands of alerts the whole would be too much for every second
+            self._clerk.send("debt", **asdict(debt))
         named = any(alert.defers and alert.code != "mail-deferred" for alert in self._picture.book.values())
         return "mail is deferred by our own doing" if debt.lasting and not named else ""
 
