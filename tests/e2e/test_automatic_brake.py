@@ -119,6 +119,23 @@ def test_a_rule_that_matches_everything(tmp_path: Path) -> None:
         assert total["550"] <= FEW + 4 * WORKERS < total["451"]
 
 
+def test_beside_a_canary(tmp_path: Path) -> None:
+    """Of the few who meet the canary a few get a 5xx; then it defers, and is given up; nobody else notices anything."""
+    with Daemon(tmp_path, workers=WORKERS, soak="1s", soak_messages=0, canary_share=50) as daemon:
+        daemon.policy(policy(TAG))
+        daemon.start()
+        assert {"accept": SENDERS} == send(daemon, logins())
+        daemon.policy(policy(TAG, STOP))
+        until(lambda: daemon.status()["canary"]["runs"], "it is on trial")
+        total: Counter[str] = Counter()
+        while daemon.status()["canary"]["runs"]:
+            total += send(daemon, logins())
+        assert FEW <= total["550"] <= FEW + 4 * WORKERS
+        assert (total["451"] > 0, total["accept"] > 0) == (True, True)
+        until(lambda: everywhere(daemon), "the other one is for all")
+        assert {"accept": SENDERS} == send(daemon, logins())
+
+
 def test_nothing_is_proven(tmp_path: Path) -> None:
     """Without a way back the rule is softened all the same, and TRIPPED; a person who lets it go is believed."""
     with Daemon(tmp_path, workers=WORKERS) as daemon:
