@@ -401,3 +401,21 @@ def test_what_killed_writers_left_is_removed(house: House) -> None:
     (folder / "0000000001-abc.123.tmp").write_bytes(b"half")
     house.prove(rule("one"))
     assert 1 == len(list(folder.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("report", "rung"),
+    [("{}", Rung.PROVEN), ('{"entries": [[]]}', Rung.NONE)],
+    ids=["knows less", "is written otherwise"],
+)
+def test_an_earlier_releases_report(house: House, tmp_path: Path, report: str, rung: Rung) -> None:
+    """What it did not know is as by default; one that can't be read costs that generation, and nothing else."""
+    house.prove(rule("one"))
+    (path,) = (house.state / proven.FOLDER).iterdir()
+    top, _, data = proven.records.read(path).split(b"\n", 2)
+    proven.records.write(path, b"\n".join((top, report.encode(), data)))
+    after = House(tmp_path)
+    forget(after)
+    after.load()
+    assert rung is after.ladder.rung
+    assert ("proven-unusable" in after.alerts()) == (rung is Rung.NONE)

@@ -76,11 +76,16 @@ def known(state: str) -> tuple[Proven, ...]:
 
 
 def newest(
-    state: str, barred: frozenset[str], skip: frozenset[str], progress: Callable[[str], None]
+    state: str,
+    barred: frozenset[str],
+    skip: frozenset[str],
+    progress: Callable[[str], None],
+    check: Callable[[bytes], object],
 ) -> tuple[Opened | None, tuple[Problem, ...]]:
     """The newest that serves here and is none of `barred` (digests), and what is wrong with those passed over.
 
-    `progress` is told each file before it is read, since one may kill the process; those in `skip` did.
+    `progress` is told each file before it is read, since one may kill the process; those in `skip` did. `check` raises
+    ValueError for a report that can't be read.
     """
     problems: list[Problem] = []
     for path, _ in _heads(Path(state) / FOLDER):
@@ -89,6 +94,7 @@ def newest(
         progress(str(path))
         try:
             opened = _open(path)
+            check(opened.report)
         except FileNotFoundError:
             continue  # a newer one took its place meanwhile
         except OSError as error:

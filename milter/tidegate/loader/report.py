@@ -100,6 +100,18 @@ def _source(values: Mapping[str, Any]) -> SourceFile:
     )
 
 
+def decode_record(data: bytes) -> Report:
+    """The inverse, of a report that an earlier release may have written: what it did not know is as by default.
+
+    Raises ValueError.
+    """
+    try:
+        known = {**json.loads(encode(Report())), **json.loads(data)}
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"not a report: {error!r}") from error
+    return decode(json.dumps(known).encode())
+
+
 def _place(place: Place) -> list[Any]:
     return [place.source, place.line, place.column, place.end_column]
 

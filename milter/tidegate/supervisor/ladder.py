@@ -23,7 +23,7 @@ from tidegate.alerts import problem
 from tidegate.channel import content
 from tidegate.live import proven
 from tidegate.loader.confine import Confined, Death
-from tidegate.loader.report import Report, decode, problem_from, problem_json
+from tidegate.loader.report import Report, decode_record, problem_from, problem_json
 from tidegate.model import Place, Problem, Severity
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.errands import Errands
@@ -281,7 +281,7 @@ class Ladder:
 
 def recall(child: Confined, state: str, barred: frozenset[str], skip: frozenset[str]) -> None:
     """In a child: leave the newest usable image in `extra`, and what is known of it in `result`."""
-    opened, problems = proven.newest(state, barred, skip, child.progress)
+    opened, problems = proven.newest(state, barred, skip, child.progress, decode_record)
     told = json.dumps([problem_json(one) for one in problems]).encode()
     parts = (b"", b"", told) if opened is None else (json.dumps(opened.head.document()).encode(), opened.report, told)
     _fill(child.result, b"\n".join(parts))
@@ -295,7 +295,7 @@ def answer(child: Confined) -> tuple[proven.Proven | None, Report | None, tuple[
     problems = tuple(problem_from(one) for one in json.loads(told))
     if not head:
         return None, None, problems
-    return proven.Proven(**json.loads(head)), decode(report), problems
+    return proven.Proven(**json.loads(head)), decode_record(report), problems
 
 
 def _fill(descriptor: int, data: bytes) -> None:

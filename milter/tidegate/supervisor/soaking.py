@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -101,7 +101,7 @@ class Soaking:
         )
 
         def work(_child: Confined) -> None:
-            proven.keep(state, head, encode(report), content(image))
+            proven.keep(state, head, encode(replace(report, problems=())), content(image))
 
         def done(_child: Confined, death: Death | None) -> None:
             self._failed = now if death else 0.0
