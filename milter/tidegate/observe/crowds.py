@@ -76,7 +76,7 @@ def _estimate(size: int, taken: int) -> int:
 class Crowds:
     """All maps. Make it once, before any fork; every process that was forked since sees the same."""
 
-    __slots__ = ("_begin", "_cells", "_end", "_limits", "_memory", "_number", "_touched", "columns")
+    __slots__ = ("_cells", "_here", "_limits", "_memory", "_touched", "columns")
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _SIZE)
@@ -84,32 +84,33 @@ class Crowds:
         self._cells = view[:_LIMITS]
         self._limits = view[_LIMITS:_TOUCHED].cast("I")
         self._touched = view[_TOUCHED:]
-        self._begin = self._end = 0.0  # the ten minutes whose number is known
-        self._number = 0
+        # What `saw` needs of these ten minutes and the generation that it last saw, as one value: threads share it.
+        self._here: tuple[float, float, int, int, tuple[int, ...]] = (0.0, 0.0, 0, 0, ())
         self.columns: Mapping[str, int] = {}  # of the counters (RuleColumns): in which place a rule counts
 
     # ── in a worker ──────────────────────────────────────────────────────────────────────────────────────────
 
     def saw(self, who: int, outcome: Disposition, generation: int, now: float) -> None:
         """A message of this sender (a hash) came to this outcome."""
-        if not self._begin <= now < self._end:
-            self._turn(now)
-        place = _ROWS + generation % _GENERATIONS * _ROW + outcome * WIDE + (who & _WIDE)
-        self._cells[place] = self._number
+        begin, end, known, number, starts = self._here
+        if known != generation or not begin <= now < end:
+            number, starts = self._turn(now, generation)
+        self._cells[starts[outcome] + (who & _WIDE)] = number
 
-    def _turn(self, now: float) -> int:
-        """The number that is left by whoever comes now. (A thread that comes between two of these lines is ten minutes
-        off for one sender.)"""
+    def _turn(self, now: float, generation: int) -> tuple[int, tuple[int, ...]]:
+        """The number that is left by whoever comes now, and where the maps of a generation's outcomes begin."""
         step = int(now // STEP)
-        self._begin, self._end, self._number = step * STEP, step * STEP + STEP, step % _NUMBERS + 1
-        return step % _NUMBERS + 1
+        row = _ROWS + generation % _GENERATIONS * _ROW
+        starts = tuple(row + outcome * WIDE for outcome in range(_OUTCOMES))
+        self._here = (step * STEP, step * STEP + STEP, generation, step % _NUMBERS + 1, starts)
+        return step % _NUMBERS + 1, starts
 
     def hit(self, rule: str, who: int, generation: int, now: float) -> None:
         """The rule acted on a message of this sender."""
         column = self.columns.get(rule)
         if column is None:
             return
-        number = self._turn(now)
+        number, _ = self._turn(now, generation)
         self._cells[_RULES + column * NARROW + (who & (NARROW - 1))] = number
         self._touched[column] = 1
         if self._limits[column] == NEW:
