@@ -204,7 +204,8 @@ class Supervisor:
         self._conditions.tick(now)
         ours = self.stage in (Stage.STARTING, Stage.SERVING)
         self._books.tick(now, self._restrainer.holds, self._conditions, ours=ours)
-        self._brake.tick(time.time())
+        if ours:  # else the records are a successor's
+            self._brake.tick(time.time())
         if now - self._pulsed >= 1.0:
             self._pulsed = now
             self._generations.pulse()
