@@ -18,6 +18,7 @@ from tidegate import live
 from tidegate.cli import COMMANDS, confined, main, reach
 from tidegate.control import UnreachableError
 from tidegate.model import EntryKey, EntryKind
+from tidegate.supervisor.places import Lock, lock_is_held
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,6 +72,21 @@ def test_a_dead_daemon_leaves_what_it_knew(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["status", "--config", str(config), "--json"])
     document = json.loads(done.output)
     assert ("dead", 1) == (document["stage"], document["states"][0]["entries"])
+
+
+def test_a_daemon_that_can_not_be_asked_is_not_dead(tmp_path: Path) -> None:
+    """On a read-only state directory it has no control socket, and judges mail all the same."""
+    lock = Lock(str(tmp_path), None)
+    assert not lock_is_held(str(tmp_path))
+    assert lock.take()
+    assert lock_is_held(str(tmp_path))
+    done = CliRunner().invoke(main, ["status", "--state", str(tmp_path)])
+    assert 1 == done.exit_code
+    assert "a daemon runs there and may judge mail, but can't be asked" in done.output
+    assert "start it" not in done.output
+    lock.release()
+    lock.close_in_child()
+    assert "start it" in CliRunner().invoke(main, ["status", "--state", str(tmp_path)]).output
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])

@@ -16,7 +16,7 @@ from tidegate.cli.reach import NobodyError, daemon_options, find_daemon
 from tidegate.cli.statustext import age, text
 from tidegate.loader.report import problem_document
 from tidegate.policy.render import render
-from tidegate.supervisor.places import lock_holder
+from tidegate.supervisor.places import lock_holder, lock_is_held
 
 
 @click.command()
@@ -55,7 +55,13 @@ def remains(nobody: NobodyError) -> dict[str, Any]:
             "last_good_of": site.last_good if site else 0.0,
         },
         "states": [
-            {"directory": state, "process": lock_holder(state), "entries": entries, "recorded": when}
+            {
+                "directory": state,
+                "process": lock_holder(state),
+                "running": lock_is_held(state),
+                "entries": entries,
+                "recorded": when,
+            }
             for state, (entries, when) in zip(nobody.states, accepted, strict=True)
         ],
     }
@@ -81,7 +87,11 @@ def remains_text(nobody: NobodyError) -> Iterator[str]:
             else "no record of any policy"
         )
         yield safe(f"state       {state}: {known}; the last process was {lock_holder(state)}")
-    yield "            mail is deferred by Postfix while nobody answers; start it, or see: journalctl -u tidegate"
+    if any(map(lock_is_held, nobody.states)):
+        yield "            a daemon runs there and may judge mail, but can't be asked (a read-only directory, say);"
+        yield "            its log says why: journalctl -u tidegate"
+    else:
+        yield "            mail is deferred by Postfix while nobody answers; start it, or see: journalctl -u tidegate"
 
 
 def _accepted(state: str) -> tuple[int, float]:

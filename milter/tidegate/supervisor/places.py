@@ -140,6 +140,19 @@ def lock_holder(state: str) -> str:
         return "unknown"
 
 
+def lock_is_held(state: str) -> bool:
+    """Does a daemon run on this state directory, whether or not it can be asked? By what the kernel says: to try the
+    lock could keep one from starting. False where that can't be told (some file systems have two device numbers).
+    """
+    try:
+        place = os.stat(state)
+        key = f" {os.major(place.st_dev):02x}:{os.minor(place.st_dev):02x}:{place.st_ino} "
+        with open("/proc/locks") as file:
+            return any(" FLOCK " in line and key in line for line in file)
+    except OSError:
+        return False
+
+
 def remove_leftovers(path: str) -> None:
     """Remove temporary sockets of daemons that were killed before they had put theirs into place."""
     for name in glob.glob(f"{glob.escape(path)}.*.new"):
