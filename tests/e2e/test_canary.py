@@ -267,8 +267,31 @@ def test_a_connection_has_what_both_need(folder: Path) -> None:
         assert "550 5.1.1" in found
 
 
-def test_a_restart_has_no_canary(folder: Path) -> None:
-    """A daemon that starts has nothing to compare with: what is on disk is for all."""
+def test_a_restart_goes_on_beside_what_was_for_all(folder: Path) -> None:
+    """What a canary ran beside is on the proven record: it serves again, and the canary begins anew."""
+    with daemon_of(folder, soak="0.5s", soak_messages=3) as daemon:
+        daemon.policy(ACCEPT_ALL)
+        daemon.start()
+        until(lambda: everybody(daemon, 5) and daemon.status()["soak"]["proven"], "it is proven")
+        edit(daemon, reject_all())
+        daemon.stop()
+        daemon.start()
+        status = until(lambda: on_trial(found := daemon.status()) and found, "a canary")
+        assert (1, 2) == (status["generation"]["number"], on_trial(status))
+        until(lambda: {2} == {one["canary"] for one in daemon.status()["workers"]}, "every worker has it")
+        replies = everybody(daemon, 30)
+        assert 2 == len({reply.partition(" ")[0] for reply in replies.values()}), replies
+        daemon.policy(ACCEPT_ALL)
+        loaded(daemon)
+        daemon.stop()
+        daemon.start()
+        until(lambda: daemon.generation() > 0, "a generation")
+        assert 0 == on_trial(daemon.status())
+        assert {"accept", "continue"} >= set(everybody(daemon, 5).values())
+
+
+def test_a_restart_without_a_proven_one(folder: Path) -> None:
+    """There is nothing that the canary could go on beside: what is on disk is for all."""
     with daemon_of(folder) as daemon:
         daemon.policy(ACCEPT_ALL)
         daemon.start()

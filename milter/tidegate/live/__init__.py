@@ -20,6 +20,7 @@ from tidegate.live.accepted import (
 )
 from tidegate.live.canary import Canary, Part, sender_of
 from tidegate.live.force import Live
+from tidegate.live.interrupted import read_interrupted, write_interrupted
 from tidegate.live.quarantine import Barred, Quarantine, read_quarantine, write_quarantine
 from tidegate.live.restraints import By, Hold, Holds
 from tidegate.live.restraints import decode as decode_restraint
@@ -48,6 +49,8 @@ __all__ = [
     "mass_vanish",
     "next_number",
     "read_accepted",
+    "read_interrupted",
+    "write_interrupted",
     "read_quarantine",
     "returned",
     "sender_of",

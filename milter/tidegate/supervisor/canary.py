@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from tidegate.channel import Packet, memory
+from tidegate.live import write_interrupted
 from tidegate.live.compare import Judgement, Seen, Step, Wanted, decide
 from tidegate.loader.report import Report
 from tidegate.observe.sides import BANKS, RULES, Outcome, Side, Sides
@@ -124,6 +125,8 @@ class Canaries:
         self._bank = 0
         self._began = self._looked = 0.0  # monotonic seconds
         self._restarts = 0
+        self._state = settings.state
+        self._recorded: str | None = None  # unknown: an earlier daemon may have left one
         picture.parts["canary"] = self.document
 
     # ── a load brought this ──────────────────────────────────────────────────────────────────────────────────
@@ -133,6 +136,12 @@ class Canaries:
 
         `at_once`: there is nothing that it could be compared with.
         """
+        course = self._course(report, urgent, at_once)
+        if course is not Course.TRY and not self.attempt.runs:
+            self._record("")
+        return course
+
+    def _course(self, report: Report, urgent: str, at_once: bool) -> Course:
         meant = False
         if self.attempt.end is End.ABANDONED:
             self._conditions.settle("canary-abandoned")
@@ -168,6 +177,7 @@ class Canaries:
         self.attempt = Attempt(offer.number, offer.digest, self._picture.number, self._share, since)
         columns = {rule: column for column, rule in enumerate(self._counted)}
         plan = memory("tidegate-canary", json.dumps({"columns": columns, "expected": report.expected}).encode())
+        self._record(self._picture.report.digest)
         self._handover.try_(Trial(offer, self._share, self._bank, plan))
         _log.info("canary begun", generation=offer.number, beside=self._picture.number, share=self._share)
 
@@ -231,6 +241,7 @@ class Canaries:
         self._look()
         self.attempt = attempt = replace(self.attempt, end=end, reason=reason, ended=time.time())
         self._count(end)
+        self._record("")
         picture = self._picture
         picture.trial = None
         if end in _FOR_ALL:
@@ -255,6 +266,16 @@ class Canaries:
     def document(self) -> dict[str, Any]:
         """For the status."""
         return self.attempt.document()
+
+    def _record(self, beside: str) -> None:
+        """So that a restart in the middle goes on beside what was for all."""
+        if beside == self._recorded:
+            return
+        try:
+            write_interrupted(self._state, beside)
+            self._recorded = beside
+        except OSError as error:
+            _log.error("canary not recorded", error=error.strerror)
 
     def _count(self, end: End) -> None:
         self.ends[end.value] = self.ends.get(end.value, 0) + 1

@@ -135,7 +135,7 @@ class Supervisor:
         self._conditions.update(self._booted.problems)
         self._rungs.ladder.start()
         self._brake.start()
-        self._loads.ask()
+        self._ask_first()
         self._clerk.add(1, CLERK_SILENCE)
         while not self._finished():
             for key, events in self._selector.select(TICK):
@@ -218,7 +218,13 @@ class Supervisor:
             self._workers.kill()
             self._end = now + SLACK
 
+    def _ask_first(self) -> None:
+        """The first load, once what a canary ran beside when an earlier daemon ended serves again."""
+        if not self._loads.count and not self._loads.busy and not self._rungs.ladder.busy:
+            self._loads.ask()
+
     def _tick_starting(self, now: float) -> None:
+        self._ask_first()
         if not self._workers.children and self._rungs.ready(now - self._began, self._loads):
             self._workers.add(self._booted.settings.workers, WORKER_SILENCE)
             self._workers.tick(now)

@@ -59,18 +59,24 @@ class Ladder:
     known: tuple[proven.Proven, ...] = ()
     quarantine_: live.Quarantine = field(default_factory=live.Quarantine)
     _candidate: str = ""  # digest of what the last load came to
-    _rolled_back: bool = False  # what serves is proven because what was on disk did harm
+    _rolled_back: bool = False  # what serves is proven because what was on disk did harm, or was on trial
+    _only: str = ""  # digest of the one that may be recalled: a canary ran beside it when a daemon ended
     _unsaved: bool = False
     _hurried: bool = False  # what is proven was looked for during the first load
     _skip: frozenset[str] = frozenset()  # files that killed a child
     _passed: tuple[Problem, ...] = ()  # what was wrong with proven generations that were passed over
 
     def start(self) -> None:
-        """Read what an earlier daemon left; `known` is what it proved."""
+        """Read what an earlier daemon left; `known` is what it proved. What a canary ran beside serves at once."""
         self.quarantine_, problems = live.read_quarantine(self.state)
         self.known = proven.known(self.state)
         self.generations.highest = max((one.number for one in self.known), default=0)
-        self.conditions.records(problems)
+        self._only, damaged = live.read_interrupted(self.state)
+        self.conditions.records((*problems, *damaged))
+        if any(one.digest == self._only for one in self.known):
+            self._recall()
+        else:
+            self._only = ""
 
     @property
     def busy(self) -> bool:
@@ -179,6 +185,8 @@ class Ladder:
         if self.busy:
             return
         barred = self.quarantine_.digests | {self.generations.picture.report.digest}
+        if self._only:
+            barred |= {one.digest for one in self.known if one.digest != self._only}
         state, skip = self.state, self._skip
         try:
             self.errands.start(
@@ -214,7 +222,8 @@ class Ladder:
             self._nothing(back, text)
 
     def _take(self, head: proven.Proven, report: Report, image: int, back: str) -> None:
-        self.rung, self._rolled_back = Rung.PROVEN, bool(back)
+        self.rung, self._rolled_back = Rung.PROVEN, bool(back or self._only)
+        self._only = ""
         self.why = back or self.why
         self._candidate = ""
         self.generations.take(replace(report, problems=(), number=head.number), image)
@@ -224,6 +233,7 @@ class Ladder:
         _log.warning("proven generation serves", generation=head.number, digest=head.digest[:16], reason=self.why)
 
     def _nothing(self, back: str, why: str) -> None:
+        self._only = ""
         if back:
             self.conditions.raise_("no-way-back", f"there is no proven generation to go back to: {why}")
         elif self.why and self.rung is Rung.NONE and self.baseline:
