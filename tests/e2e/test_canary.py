@@ -28,8 +28,9 @@ def folder() -> Iterator[Path]:
 
 
 def daemon_of(folder: Path, **settings: object) -> Daemon:
-    """One with canaries; each test says how long they last."""
-    wanted = {"canary_share": "30%", "canary_time": "1h", "canary_longest": "1h", "mask": "false", "poll": "1h"}
+    """One with canaries; each test says how long they last. The brake, which looks at them too, is another page's."""
+    wanted = {"canary_share": "30%", "canary_time": "1h", "canary_longest": "1h"}
+    wanted |= {"mask": "false", "poll": "1h", "brake": "off"}
     return Daemon(folder, **{**wanted, "workers": 2, **settings})
 
 

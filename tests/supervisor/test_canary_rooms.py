@@ -14,6 +14,7 @@ import pytest
 from tidegate.channel import Channel, Packet, memory
 from tidegate.loader.report import Report
 from tidegate.observe.counters import Counters
+from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Journal
 from tidegate.observe.logs import Writer
 from tidegate.observe.sides import Outcome
@@ -45,7 +46,7 @@ class House:
         known = Settings(listen, str(folder), str(folder), **settings)
         self.counters = Counters(1)
         writer = Writer("stderr")
-        booted = Booted("c", known, False, (), self.counters, Journal(1), writer, None, None, None)  # type: ignore[arg-type]
+        booted = Booted("c", known, False, (), self.counters, Journal(1), Crowds(), writer, None, None, None)  # type: ignore[arg-type]
         self.picture = Picture(known, "c", False, 0.0)
         self.crew = Crew("worker", selectors.DefaultSelector(), never, never)
         clerk = Crew("clerk", selectors.DefaultSelector(), never, never)
