@@ -27,10 +27,12 @@ RULES = ("old", "new", "kept", "expecting")
 class Scene:
     """An automatic brake among puppets; `now` is its clock."""
 
-    def __init__(self, state: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    def __init__(
+        self, state: Path, monkeypatch: pytest.MonkeyPatch, held: Holds | None = None, **settings: Any
+    ) -> None:
         self.now = 1_800_000_000.0
         monkeypatch.setattr(time, "time", lambda: self.now)
-        self.holds = Holds()
+        self.holds = held or Holds()
         self.deeds: list[str] = []
         self.crowds = Crowds()
         columns = RuleColumns()
@@ -214,6 +216,14 @@ def test_a_canary_that_was_given_up(scene: Scene) -> None:
     scene.picture.trial = None
     scene.later()
     assert (frozenset(), frozenset({"new"})) == (scene.brake.usual.fresh, scene.brake.usual.blamed)
+
+
+def test_a_restart(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new rule that was eased stays new and eased; of another one nobody knows any more whom it stopped before."""
+    scene.arrives(1)
+    scene.arrives(2, "new", "old")
+    after = Scene(tmp_path, monkeypatch, held=Holds().plus([Hold("new", Easing.SOFT, By.AUTOMATIC)]))
+    assert frozenset({"new"}) == after.brake.usual.fresh
 
 
 def test_soft_takes_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,9 @@ class Automatic:
         self.usual, problems = read_usual(self.settings.state)
         for one in problems:
             self.conditions.raise_(one.code, one.message)
+        # Whom rules stopped before is not known any more, so what was new and is not eased can't be measured as such.
+        held = frozenset(one.rule for one in self.restrainer.of(By.AUTOMATIC))
+        self.usual = replace(self.usual, fresh=self.usual.fresh & held)
         self.generations.arriving = self.arriving
         self._limit_all(time.time())
 
