@@ -6,6 +6,7 @@ with `brake: keep` stay where all rules, or those of a tag, are eased. Refuses: 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ def _summary(holds: Sequence[Hold]) -> str:
     """What is eased by people, in one line."""
     every = sorted(holds, key=lambda one: (one.rule != "", one.rule))
     said = [
-        f"{one.rule or 'all rules'}: {one.easing.value} until {_clock(one.until)}"
+        f"{one.rule or 'all rules'}: {one.easing.value} {_end(one.until)}"
         + (f" ({one.reason})" if one.reason else "")
         for one in every[:_TOLD]
     ]
@@ -196,5 +197,8 @@ def _summary(holds: Sequence[Hold]) -> str:
     return f"the brake is on: {'; '.join([*said, *more])}"
 
 
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(moment))
+def _end(moment: float) -> str:
+    """When it ends; a hold of a record that some other hand wrote may have no end."""
+    if not math.isfinite(moment):
+        return "without an end"
+    return f"until {time.strftime('%Y-%m-%d %H:%MZ', time.gmtime(moment))}"
