@@ -2,7 +2,9 @@
 # make test    the checks and all tests, end to end on a real Postfix included
 # make check   ruff, mypy, the law of imports
 # make bench   speed and memory, beside a C milter that does nothing; writes bench/results.json
-# make soak    the same mail for a long time, with faults;  make fuzz  hostile bytes
+# make soak    the same mail for a long time, with faults
+# make mutation   every entry of a policy damaged in every way, under a running daemon
+# make fuzz    hostile bytes for the reader, the milter callbacks, replies and headers, guided by coverage
 # make deb     the Debian package of the last commit, into dist/
 # make docs    the reference, from the registries
 # make clean   what the above left behind
@@ -12,7 +14,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e bench deb docs soak fuzz clean packages
+.PHONY: help demo test check e2e bench deb docs soak mutation fuzz clean packages
 
 # Debian's interpreter: the one that python3-milter was built for, whatever else is first in PATH.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -82,6 +84,9 @@ bench/build/%: bench/%.c
 
 soak: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m tests.soak $(SOAK)
+
+mutation: packages $(STAMP)
+	@$(RUN) $(PYTHON) -m tests.mutation $(MUTATION)
 
 fuzz: packages $(STAMP)
 	@$(RUN) $(PYTHON) -m tests.fuzz $(FUZZ)

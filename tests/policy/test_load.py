@@ -398,3 +398,21 @@ def test_a_damaged_file_may_hold_an_edit() -> None:
     rule = next(rule for rule in after.loaded.rules if rule.id == "x")
     facts = Facts(a_transaction(login="bob"), FakePolicies([rule]), NOW)
     assert Truth.UNKNOWN is answer(rule, facts)[0]
+
+
+@pytest.mark.parametrize(("mark", "state"), [("---", "active"), ("...", "stale"), ("---\nx:", "stale")])
+def test_what_stands_behind_an_early_end_is_not_gone(mark: str, state: str) -> None:
+    """A stray mark between two rules may hide the second: it stays in force, as it last was where it can't be read."""
+    good = a_policy(f"""
+        rules:
+          - {{id: a, when: {BOB}, do: {HOLD}}}
+          - {{id: b, when: {BOB}, do: {HOLD}}}
+    """)
+    damaged = good.replace("  - {id: b", f"{mark}\n  - {{id: b")
+    assert state == states(load_text(damaged, accepted=accepted_of(good)))["rule b"]
+
+
+def test_byte_order_marks_shift_no_text() -> None:
+    """One or two of them, as a copy of a copy has them: what is kept of an entry is what stands there."""
+    good = a_policy(f"rules: [{{id: a, when: {BOB}, do: {HOLD}}}]")
+    assert accepted_of(good) == accepted_of(f"\ufeff{good}") == accepted_of(f"\ufeff\ufeff{good}")

@@ -154,13 +154,15 @@ def _read(sources: Sequence[Source], desk: Desk, broken: Mapping[EntryKey, Seque
     return found
 
 
-_HIDING = frozenset({"yaml-syntax", "duplicate-key", "unknown-section", "not-utf8", "control-character"})
+_HIDING = frozenset(
+    {"yaml-syntax", "after-end-mark", "duplicate-key", "unknown-section", "not-utf8", "control-character"}
+)
 
 
 def _may_hide_entries(file: FileText) -> bool:
-    """Could entries stand in it that nobody sees? In a misspelt section, or behind a damaged first line: two rules run
-    into one by a syntax error, or by a key that then stands twice; or the disk has damaged it, as a byte shows that no
-    editor writes. What is missing then is not gone.
+    """Could entries stand in it that nobody sees? In a misspelt section, behind a mark that ends the document early, or
+    behind a damaged first line: two rules run into one by a syntax error, or by a key that then stands twice; or the
+    disk has damaged it, as a byte shows that no editor writes. What is missing then is not gone.
     """
     own = (one.code for one in file.problems)
     return any(code in _HIDING for code in own) or any(

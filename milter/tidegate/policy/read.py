@@ -26,6 +26,7 @@ MAX_ENTRIES = 20_000
 _HEADER = (*HEADER_KEYS, "do")
 _MERGED = 20  # followers that a piece may need to be whole
 _END_MARK = re.compile(r"\n\.\.\.[ \t]*(?:#.*)?$", re.MULTILINE)  # a line of its own; begins with a text, to be quick
+_MARKS = re.compile(rb"\A(?:\xef\xbb\xbf)+")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -108,7 +109,9 @@ def _nothing(name: str, code: str, message: str, place: Place | None = None) -> 
 
 def _decode(source: Source) -> tuple[str | None, dict[int, Problem]]:
     """The text, and the lines (from 1) that hold bytes which can't stand in YAML."""
-    data = source.data.removeprefix(b"\xef\xbb\xbf")
+    data = _MARKS.sub(
+        b"", source.data, 1
+    )  # libyaml would take one away and not count it: all places would be off by one
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None, {}
     text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
