@@ -189,8 +189,7 @@ def _summary(holds: Sequence[Hold]) -> str:
     """What is eased by people, in one line."""
     every = sorted(holds, key=lambda one: (one.rule != "", one.rule))
     said = [
-        f"{one.rule or 'all rules'}: {one.easing.value} {_end(one.until)}"
-        + (f" ({one.reason})" if one.reason else "")
+        f"{one.rule or 'all rules'}: {one.easing.value} {_end(one.until)}" + (f" ({one.reason})" if one.reason else "")
         for one in every[:_TOLD]
     ]
     more = [f"and {len(every) - _TOLD} more"] if len(every) > _TOLD else []
