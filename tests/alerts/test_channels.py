@@ -18,6 +18,7 @@ from tests.builders.receiver import BlackHole, Receiver
 from tidegate.alerts import Alert, AlertSettings, Debt, journal, mail, notice, own
 from tidegate.alerts.alertmanager import MANY, Alertmanager
 from tidegate.alerts.channel import OLD, REFUSALS, Queue
+from tidegate.alerts.heartbeat import FRESH, Heartbeat
 from tidegate.alerts.plan import ChannelPlan, Kind
 from tidegate.alerts.posting import UndeliveredError, post
 from tidegate.alerts.schedule import Event, Item
@@ -335,3 +336,17 @@ def test_a_summary_names_the_first() -> None:
     assert (5000, {"raised": 5000}, 20) == (values["count"], values["events"], len(values["alerts"]))
     assert "5,000 alerts at once" in values["text"]
     assert len(json.dumps(values)) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("heard", "workers", "beats"),
+    [(0.0, 2, True), (FRESH + 1, 2, False), (0.0, 0, False)],
+    ids=["all is alive", "the supervisor is silent", "no worker runs"],
+)
+def test_the_heartbeat_tells_the_truth(receiver: Receiver, heard: float, workers: int, beats: bool) -> None:
+    """It is sent only while the supervisor was heard just now and workers serve."""
+    clock = iter([100.0, 100.0 + heard])
+    heart = Heartbeat(AlertSettings(heartbeat=receiver.url), "mx1", lambda: next(clock))
+    heart.pulse({"workers": workers, "generation": 7})
+    assert beats is heart.beat()
+    assert ([7] if beats else []) == [body["generation"] for body in receiver.bodies]

@@ -58,6 +58,13 @@ def test_the_text() -> None:
 
 
 PARTS: dict[str, Any] = {
+    "notifications": {
+        "channels": [
+            {"name": "ops", "kind": "webhook", "delivered": 3, "waiting": 2, "dropped": 1, "error": "no answer"}
+        ],
+        "silences": [],
+        "deferred": {"messages": 1, "since": 7240.0, "last": 7240.0},
+    },
     "health": {"live": True, "ready": True, "unready": [], "degraded": True, "reasons": ["1 alert stands"]},
     "eased": {
         "holds": [
@@ -100,7 +107,7 @@ def test_what_is_wrong_comes_first() -> None:
     assert [
         "tidegate", "ERROR", "", "DEFERRING", "EASED", "EASED", "EXPOSED", "EXPOSED", "QUARANTINE", "BREAKER",
         "POISON", "generation", "canary", "last good", "soak", "entries", "last load", "settings", "sources", "",
-        "totals", "tide", "worker 0", "restarts",
+        "totals", "deferred", "channel", "tide", "worker 0", "restarts",
     ] == [line[:11].strip() for line in shown]  # fmt: skip
     for words in (
         "degraded: 1 alert stands",
@@ -114,6 +121,8 @@ def test_what_is_wrong_comes_first() -> None:
         "generation 4 gets 10 % of the senders beside 3 for 60 s: 12 messages of 9 senders, 1 stopped; beside it ",
         "1 policy file, 1 list file, read 10 s ago; 1 can't be used",
         "40 messages since the start: 37 accept, 3 hold; own faults: 1 deadline",
+        "1 deferral by our own doing, the first 60 s ago",
+        "ops (webhook): 3 delivered, 2 waiting, 1 given up; fails: no answer",
         "water high, boats name Ahab; name Ishmael",
     ):
         assert any(words in line for line in shown), words

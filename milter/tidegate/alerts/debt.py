@@ -37,7 +37,9 @@ class Debt:
         """For a person, "" where no mail waits."""
         if not self.messages:
             return ""
-        return f"{self.messages} deferrals by our own doing so far, the oldest {span(now - self.since)} ago"
+        several = "" if self.messages == 1 else "s"
+        oldest = span(now - self.since)
+        return f"{self.messages} deferral{several} by our own doing so far, the oldest {oldest} ago"
 
     def shifted(self, now: float) -> Debt:
         """As it counts on a clock that may have been set back since it was recorded."""

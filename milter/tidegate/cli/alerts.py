@@ -19,6 +19,7 @@ from tidegate.alerts.debt import span
 from tidegate.alerts.silence import LONGEST
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import Daemon, daemon_options, find_daemon
+from tidegate.cli.told import told_lines
 from tidegate.settings.values import STATE
 
 _PATIENCE = 30.0  # seconds beyond the channels' own timeouts
@@ -71,17 +72,7 @@ def _alert_lines(found: list[dict[str, Any]], now: float) -> Iterator[str]:
 
 
 def _channel_lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
-    debt = told.get("deferred", {})
-    if debt.get("messages"):
-        since = span(now - debt["since"])
-        yield f"deferred    {debt['messages']} deferrals by our own doing, the oldest {since} ago"
-    for one in told.get("channels", ()):
-        state = f"{one['delivered']} delivered, {one['waiting']} wait"
-        if one["dropped"]:
-            state += f", {one['dropped']} given up"
-        if one["error"]:
-            state += f"; fails: {one['error']}"
-        yield f"channel     {one['name']} ({one['kind']}): {state}"
+    yield from told_lines(told, now)
     if not told.get("channels"):
         yield "channel     none: see `alerts` in the settings"
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tidegate.cli.output import safe
+from tidegate.cli.told import told_lines
 
 _QUIET = ("active", "shadow", "off")  # states that somebody chose
 _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
     "totals", "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries",
-    "sources", "problems", "alerts",
+    "sources", "problems", "alerts", "notifications",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -35,6 +36,7 @@ def text(document: Document) -> str:
         *_in_force(document, now),
         *_sources(document, now),
         *_totals(document),
+        *told_lines(document.get("notifications", {}), now),
         *_others(document),
         *_workers(document),
     ]
