@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.alerts.plan import Kind
 from tidegate.model import Severity
-from tidegate.settings import Settings, check_settings, from_json, to_json
+from tidegate.settings import Settings, check_settings, from_json, to_json, to_show
 
 HEAD = "listen: unix:/run/t.sock\npolicies: /p\n"
 
@@ -77,6 +77,24 @@ def test_what_is_right_comes_through_the_record() -> None:
         settings.alerts.window,
     )
     assert settings == from_json(to_json(settings))
+
+
+def test_what_is_shown_holds_no_secret() -> None:
+    """A status is copied into tickets: what stands behind a host, or behind a command, stays out of it."""
+    section = """
+  channels:
+    chat: {webhook: "https://chat.example.com:8443/hooks/secret?key=secret"}
+    page: {exec: [/usr/bin/page, --token, secret]}
+    mail: {sendmail: [postmaster@example.com]}
+  heartbeat: {url: "https://example.com/secret"}
+"""
+    settings = check_settings(f"{HEAD}alerts:{section}".encode(), "t.yaml")
+    assert isinstance(settings, Settings), settings
+    shown = to_show(settings)
+    assert "secret" not in str(shown)
+    targets = [one["target"] for one in shown["alerts"]["channels"]]
+    assert [["https://chat.example.com:8443/…"], ["/usr/bin/page", "…"], ["postmaster@example.com"]] == targets
+    assert "https://example.com/…" == shown["alerts"]["heartbeat"]
 
 
 def test_a_record_of_an_older_release() -> None:

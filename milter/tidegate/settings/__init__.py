@@ -8,7 +8,7 @@ process (a hostile file can kill the YAML parser: the supervisor calls this in a
 
 from tidegate.settings.read import check_settings, load_settings, state_of
 from tidegate.settings.record import Recorded, recall, remember
-from tidegate.settings.values import Listen, ListenKind, Settings, from_json, to_json
+from tidegate.settings.values import Listen, ListenKind, Settings, from_json, to_json, to_show
 
 __all__ = [
     "Listen",
@@ -22,4 +22,5 @@ __all__ = [
     "remember",
     "state_of",
     "to_json",
+    "to_show",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
 
-from tidegate.alerts.plan import AlertSettings, from_values
+from tidegate.alerts.plan import AlertSettings, Kind, from_values
 
 STATE = "/var/lib/tidegate"
 BASELINE = "/usr/share/tidegate/policies/baseline"
@@ -82,6 +84,25 @@ class Settings:
 def to_json(settings: Settings) -> str:
     """One line of JSON."""
     return json.dumps(asdict(settings), sort_keys=True)
+
+
+def to_show(settings: Settings) -> dict[str, Any]:
+    """All values for a person's eyes: where a URL or a command goes, without what may be a secret in it."""
+    values: dict[str, Any] = json.loads(to_json(settings))
+    alerts = values["alerts"]
+    alerts["heartbeat"] = _host_of(alerts["heartbeat"])
+    for channel in alerts["channels"]:
+        match channel["kind"]:
+            case Kind.WEBHOOK | Kind.ALERTMANAGER:
+                channel["target"] = [_host_of(one) for one in channel["target"]]
+            case Kind.EXEC:
+                channel["target"] = [channel["target"][0], *("…" for _ in channel["target"][1:2])]
+    return values
+
+
+def _host_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…" if url else ""
 
 
 def from_json(text: str) -> Settings:

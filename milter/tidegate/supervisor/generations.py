@@ -21,7 +21,6 @@ from tidegate.observe.metrics import Gauges
 from tidegate.supervisor.canary import Canaries, Course, End
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.handover import Handover
-from tidegate.supervisor.health import health
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Picture
 from tidegate.worker import Offer
@@ -164,7 +163,7 @@ class Generations:
         """What the counters don't hold. A new clerk needs all of it at once: no total may go back, not for a second."""
         picture, crew = self.picture, self.handover.crew
         states = picture.states()
-        found = health(picture, crew, self.stage())
+        found = picture.health(crew, self.stage())
         return Gauges(
             version=tidegate.__version__,
             generation=picture.number,

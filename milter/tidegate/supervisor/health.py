@@ -7,12 +7,9 @@ somebody should look; mail goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidegate.supervisor.crew import Crew
-
-if TYPE_CHECKING:
-    from tidegate.supervisor.picture import Picture
 
 _DRAINING = ("succeeded", "stopping")
 
@@ -35,22 +32,23 @@ class Health:
         }
 
 
-def health(picture: Picture, workers: Crew, stage: str) -> Health:
-    """How the daemon is at this moment."""
+def health(generation: int, alerts: int, restraints: int, workers: Crew, stage: str) -> Health:
+    """How the daemon is at this moment: the number of the generation in force (0: none), and how many alerts and
+    restraints stand."""
     unready = []
     if stage == "starting":
         unready.append("it is starting")
     if stage in _DRAINING:
         unready.append("it is draining")
-    if not picture.number:
+    if not generation:
         unready.append("no policy is in force: all mail is deferred")
     if not any(child.ready and not child.leaving for child in workers.alive):
         unready.append("no worker is ready")
     degraded = list(unready)
-    if picture.book:
-        degraded.append(_several(len(picture.book), "alert stands", "alerts stand"))
-    if picture.holds.all:
-        degraded.append(_several(len(picture.holds.all), "restraint stands", "restraints stand"))
+    if alerts:
+        degraded.append(_several(alerts, "alert stands", "alerts stand"))
+    if restraints:
+        degraded.append(_several(restraints, "restraint stands", "restraints stand"))
     missing = len(workers.children) - len(workers.alive)
     if missing > 0 and stage not in ("starting", *_DRAINING):
         degraded.append(_several(missing, "worker is missing", "workers are missing"))

@@ -21,9 +21,9 @@ from tidegate.live.restraints import NO_HOLDS, Holds, tripped
 from tidegate.loader.report import Report, entry_document, problem_document
 from tidegate.loader.sources import SourceFile
 from tidegate.model import Entry, Problem, Severity
-from tidegate.settings import Settings, to_json
+from tidegate.settings import Settings, to_show
 from tidegate.supervisor.crew import Crew
-from tidegate.supervisor.health import health
+from tidegate.supervisor.health import Health, health
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,10 @@ class Picture:
             self._states = dict(Counter(entry.state.value for entry in self.entries))
         return self._states
 
+    def health(self, workers: Crew, stage: str) -> Health:
+        """How the daemon is at this moment."""
+        return health(self.number, len(self.book), len(self.holds.all), workers, stage)
+
     def alerts_by_code(self) -> dict[str, int]:
         return dict(Counter(alert.code for alert in self.book.values()))
 
@@ -124,7 +128,7 @@ class Picture:
     ) -> str:
         """The whole status as JSON. `brief`: without the long part, for who asks often."""
         now = time.time()
-        state = health(self, workers, stage)
+        state = self.health(workers, stage)
         short = {
             "version": tidegate.__version__,
             "pid": os.getpid(),
@@ -163,7 +167,7 @@ class Picture:
             "settings": {
                 "file": self.config,
                 "last_good": self.settings_last_good,
-                "values": json.loads(to_json(self.settings)),
+                "values": to_show(self.settings),
             },
             **{name: part() for name, part in self.parts.items()},
         }
