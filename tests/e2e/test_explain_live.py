@@ -134,7 +134,7 @@ def test_it_is_what_is_in_force_not_what_is_written(tmp_path: Path) -> None:
 
 def test_the_prediction_knows_who_is_on_trial(tmp_path: Path) -> None:
     """A share of the senders gets the new generation: each of them is told so, and nobody else."""
-    with Daemon(tmp_path, canary_share="50%", canary_time="1h", canary_longest="1h") as daemon:
+    with Daemon(tmp_path, canary_share="50%", canary_time="1h", canary_longest="1h", brake="off") as daemon:
         daemon.policy(GOOD)
         daemon.start()
         daemon.policy(GOOD.replace("554 5.7.1", "450 4.7.1").replace('reject: {code: "450', 'defer: {code: "450'))
