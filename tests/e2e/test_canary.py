@@ -166,7 +166,8 @@ def test_harm_touches_the_share_alone(folder: Path) -> None:
         assert {2} == {row["generation"] for row in refused}
         new = canary["compared"]["canary"]
         assert len(refused) >= new["refused"]["messages"] > 0
-        assert new["refused"]["senders"] == len({row["login"] for row in refused}) < SENDERS // 2
+        # Some more met it between the comparison and the moment in which each worker gave it up.
+        assert 0 < new["refused"]["senders"] <= len({row["login"] for row in refused}) < SENDERS // 2
         status = loaded(daemon)  # the same bytes again
         assert (1, 0) == (status["generation"]["number"], on_trial(status))
         assert "generation-quarantined" in daemon.alerts()
