@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from tidegate.cli import main
@@ -140,3 +141,26 @@ def test_the_table_of_commands() -> None:
     for name in main.list_commands(None):  # type: ignore[arg-type]
         assert name in listing
         assert 0 == CliRunner().invoke(main, [name, "--help"]).exit_code
+
+
+ACTS = "acts where a new rule stops more than 3 senders"
+
+
+@pytest.mark.parametrize(
+    ("brake", "expected"),
+    [
+        ({"mode": "off"}, "brake       off: nothing is eased by itself"),
+        (
+            {"mode": "on", "few": 3, "every": 3, "seen": 40, "new_rules": 0, "stopped_by_new": 0},
+            f"brake       on: {ACTS}; 0 rules are new; 40 senders in the last hour",
+        ),
+        (
+            {"mode": "soft", "few": 3, "every": 3, "seen": 1, "new_rules": 1, "stopped_by_new": 2},
+            f"brake       soft: {ACTS}; 1 rule is new, 2 senders stopped by them; 1 sender in the last hour",
+        ),
+    ],
+    ids=["off", "on", "a new rule"],
+)
+def test_the_brake_that_waits(brake: dict[str, Any], expected: str) -> None:
+    """What it waits for, and what it has seen, in one line."""
+    assert expected in text(DOCUMENT | {"brake": brake}).splitlines()

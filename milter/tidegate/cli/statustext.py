@@ -17,7 +17,7 @@ _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
     "totals", "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries",
-    "sources", "problems", "alerts", "notifications",
+    "sources", "problems", "alerts", "notifications", "brake",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -36,6 +36,7 @@ def text(document: Document) -> str:
         *_in_force(document, now),
         *_sources(document, now),
         *_totals(document),
+        *_brake(document),
         *told_lines(document.get("notifications", {}), now),
         *_others(document),
         *_workers(document),
@@ -230,6 +231,19 @@ def _totals(document: Document) -> Iterator[str]:
         faults = [f"{count} {name}" for name, count in totals.get("errors", {}).items() if count]
         said = f"{several(totals.get('messages', 0), 'message')} since the start: {', '.join(verdicts) or 'no verdict'}"
         yield _row("totals", f"{said}; own faults: {', '.join(faults) or 'none'}")
+
+
+def _brake(document: Document) -> Iterator[str]:
+    """The automatic brake: at how many senders it acts, and what it has seen."""
+    brake = document.get("brake", {})
+    if not brake or brake["mode"] == "off":
+        yield from [_row("brake", "off: nothing is eased by itself")] if brake else ()
+        return
+    new = brake["new_rules"]
+    rules = f"{several(new, 'rule')} {'is' if new == 1 else 'are'} new"
+    stopped = f", {several(brake['stopped_by_new'], 'sender')} stopped by them" if new else ""
+    at = f"acts where a new rule stops more than {several(brake['few'], 'sender')}"
+    yield _row("brake", f"{brake['mode']}: {at}; {rules}{stopped}; {several(brake['seen'], 'sender')} in the last hour")
 
 
 def several(count: int, what: str) -> str:
