@@ -84,7 +84,7 @@ class Campaign:
     def never_valid(self, mutant: Mutant, restart: bool = False) -> list[str]:
         """The same entry, of which the daemon has never seen another text; [] where others can't do without it."""
         without = self.without(mutant)
-        if without is None:
+        if without is None or mutant.key in _BOTH_WAYS:  # those are asked unnamed, and missed with a warning
             return []
         status = self.daemon.load((mutant.file, without))
         found = [f"it was taken out, and there is {alert['message']}" for alert in _alerts(status)]

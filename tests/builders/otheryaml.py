@@ -39,10 +39,21 @@ def as_read(data: bytes, key: str) -> dict[str, Any]:
     return named[0] if len(named) == 1 else {}
 
 
+class _Reader(yaml.BaseLoader):
+    """The one in Python, for which all scalars are texts. A key that stands twice with two meanings has neither."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key, value = (self.construct_object(one, deep=True) for one in (key_node, value_node))
+            found[key] = value if found.get(key, value) == value else ("twice", found[key], value)
+        return found
+
+
 def _root(data: bytes) -> dict[str, Any] | None:
     try:
-        root = yaml.load(data, Loader=yaml.BaseLoader)  # the one in Python, for which all scalars are texts
-    except (yaml.YAMLError, ValueError, RecursionError, AttributeError):
+        root = yaml.load(data, Loader=_Reader)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError, AttributeError):
         return None
     return root if isinstance(root, dict) else None
 
