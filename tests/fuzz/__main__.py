@@ -10,6 +10,7 @@ begins; an input that failed is kept in build/fuzz/failed.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import subprocess
 import sys
@@ -28,7 +29,9 @@ SEED = 20211210
 
 def main() -> int:
     """All four, and the properties; 1 where something was found."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    parser = argparse.ArgumentParser(prog="make fuzz", description="FUZZ=RUNS: so many inputs for each target.")
+    parser.add_argument("runs", nargs="?", type=int, default=100_000, help="inputs for each target")
+    runs: int = parser.parse_args().runs
     engine = _with_atheris if importlib.util.find_spec("atheris") else _on_our_own
     print(f"fuzz: {engine.__name__.strip('_').replace('_', ' ')}, {runs} inputs each", flush=True)
     failed = [name for name in TARGETS if engine(name, runs)]
