@@ -41,7 +41,7 @@ LAW: dict[str, frozenset[str]] = {
     "front": frozenset({"model", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "settings": frozenset({"model", "policy", "alerts", "records"}),
-    "postfix": frozenset({"model", "records"}),
+    "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
     "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
     "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger"}),

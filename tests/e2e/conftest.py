@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,3 +35,12 @@ def open_site() -> Iterator[OpenSite]:
             return stack.enter_context(Site(policies, **options))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: a socket's name has 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="tg-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,15 +21,6 @@ GOOD = reject_all()
 pytestmark = pytest.mark.skipif(
     not shutil.which(PROGRAM), reason=f"{PROGRAM} is not installed (a Debian package; make test installs it)"
 )
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tm-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,15 +18,6 @@ from tests.builders.receiver import BlackHole, Receiver
 GOOD = reject_all()
 BROKEN = GOOD.replace("when:", "wen:")
 OTHER = "version: 1\nrules:\n  - id: other\n    when: {login: mallory}\n    do: {hold: {reason: why}}\n...\n"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"ta-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.builders.daemon import ACCEPT_ALL, Daemon, reject_all, until
 from tests.builders.milterclient import MilterClient
 
 SENDERS = 60
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def daemon_of(folder: Path, **settings: object) -> Daemon:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import stat
-import time
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +14,6 @@ from pathlib import Path
 import pytest
 
 from tests.builders.daemon import ACCEPT_ALL, ROOT, Daemon, Session, answer, reject_all, until
-
-
-@pytest.fixture
-def folder() -> object:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def refused(daemon: Daemon, rule: str = "stop") -> bool:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +27,6 @@ rules:
     do: {reject: {code: "550 5.7.1", text: "stopped by {rule}"}}
 ...
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def sabotaged(folder: Path, deed: str, without: str = "lenient", **settings: Any) -> Daemon:

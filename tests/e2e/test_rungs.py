@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +18,6 @@ from tidegate.live import Barred, Quarantine, write_quarantine
 SOAK = {"soak": "0.5s", "soak_messages": 3}
 BASELINE = ROOT / "policies" / "baseline"
 SABOTAGE = ROOT / "tests" / "builders" / "sabotage"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def proven(daemon: Daemon, rule: str) -> None:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.builders.daemon import Daemon, Session, reject_all, until
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def judged(daemon: Daemon) -> bool:

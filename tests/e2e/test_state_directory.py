@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,15 +16,6 @@ from tests.builders.daemon import ENVIRONMENT, Daemon, reject_all, until
 from tidegate import records
 
 SOAK = {"soak": "0.5s", "soak_messages": 3}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: a socket's name has 107 bytes."""
-    path = Path("/tmp") / f"tg-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
-    path.mkdir(mode=0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.builders.mainconf import MakePostfix
-from tidegate.postfix import Instance, Site, findings, kept, read_instance
+from tidegate.postfix import Instance, Ourselves, findings, kept, read_instance
 from tidegate.postfix.change import Change, RefusedError, current, disabled, enabled, put
-from tidegate.postfix.endpoint import Reach
 from tidegate.postfix.relays import relays
+from tidegate.settings import Listen, ListenKind
 
-SITE = Site(Reach("/var/spool/postfix/tidegate/tidegate.sock"), 8.0)
+US_HERE = Ourselves(Listen(ListenKind.UNIX, "/var/spool/postfix/tidegate/tidegate.sock"), 8.0)
 GLOBAL = "smtpd_milters = inet:127.0.0.1:8891\nnon_smtpd_milters = $smtpd_milters\n"
 MUA = "mua_milters = inet:localhost:11332\n"
 
@@ -30,7 +30,7 @@ def enable(folder: str, state: Path, *names: str, local: bool = False) -> Change
     """As `tidegate postfix enable` does it."""
     instance = read_instance(folder)
     services = tuple(one for one in instance.services if (one.key in names if names else relays(instance, one)))
-    change = enabled(instance, SITE, services, local=local)
+    change = enabled(instance, US_HERE, services, local=local)
     if not change.empty:
         kept.keep(str(state), change, kept.recall(str(state), folder))
         put_aged(folder, change)
@@ -47,7 +47,7 @@ def disable(folder: str, state: Path) -> Change:
 
 def unjudged(folder: str) -> set[str]:
     """The services that relay without us."""
-    return {one.place.source for one in findings(read_instance(folder), SITE) if one.code == "service-unjudged"}
+    return {one.place.source for one in findings(read_instance(folder), US_HERE) if one.code == "service-unjudged"}
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["smtp", "local too"])
@@ -65,7 +65,7 @@ def test_in_and_out(make_postfix: MakePostfix, tmp_path: Path, main: str, local:
     behind = read_instance(folder).find("submissions/inet")
     assert behind is not None
     assert behind.overrides["smtpd_milters"].endswith("}, inet:localhost:11332, inet:127.0.0.1:8891")
-    assert not ({one.code for one in findings(read_instance(folder), SITE)} & {"not-first", "postfix-complains"})
+    assert not ({one.code for one in findings(read_instance(folder), US_HERE)} & {"not-first", "postfix-complains"})
     disable(folder, tmp_path)
     assert current(folder) == before
 

@@ -6,10 +6,11 @@ import pytest
 
 from tests.builders.mainconf import MakePostfix
 from tidegate.model import Severity
-from tidegate.postfix import CODES, Site, findings, read_instance
-from tidegate.postfix.endpoint import Reach, is_ours
+from tidegate.postfix import CODES, Ourselves, findings, read_instance
+from tidegate.postfix.endpoint import is_ours
+from tidegate.settings import Listen, ListenKind
 
-SITE = Site(Reach("/var/spool/postfix/tidegate/tidegate.sock"), 8.0)
+US_HERE = Ourselves(Listen(ListenKind.UNIX, "/var/spool/postfix/tidegate/tidegate.sock"), 8.0)
 US = "{ unix:tidegate/tidegate.sock, default_action=tempfail, command_timeout=20s, content_timeout=60s }"
 SOUND = f"tidegate = {US}\nnon_smtpd_milters = $tidegate\nmua_milters = $tidegate\n"
 ACCEPTING = f"tidegate = {US.replace('tempfail', 'accept')}\n"
@@ -17,14 +18,14 @@ BLANK = (("  -o smtpd_milters=$tidegate\n", "  -o smtpd_milters=\n"),)
 ASKING = (("  # a comment in between\n", "  -o smtpd_milters=$tidegate\n"),)
 
 
-def named(folder: str, site: Site = SITE) -> set[tuple[str, str]]:
+def named(folder: str, us: Ourselves = US_HERE) -> set[tuple[str, str]]:
     """(code, place) of every finding above a notice, and the notices that a test is about."""
-    return {(one.code, one.place.source) for one in findings(read_instance(folder), site)}
+    return {(one.code, one.place.source) for one in findings(read_instance(folder), us)}
 
 
 def test_a_sound_configuration(make_postfix: MakePostfix) -> None:
     """Submission and submissions ask us first: nothing but notices."""
-    found = findings(read_instance(make_postfix(SOUND, ASKING)), SITE)
+    found = findings(read_instance(make_postfix(SOUND, ASKING)), US_HERE)
     assert [] == [one for one in found if one.severity > Severity.NOTICE]
 
 
@@ -102,15 +103,15 @@ def test_what_is_named(
 
 def test_a_socket_that_postfix_can_not_reach(make_postfix: MakePostfix) -> None:
     """Why it can't is the site's to say; it is told at each service that asks us."""
-    site = Site(SITE.listen, 8.0, "postfix may not connect to it")
-    assert ("socket-unreachable", "submission/inet") in named(make_postfix(SOUND, ASKING), site)
+    us = Ourselves(US_HERE.listen, 8.0, "postfix may not connect to it")
+    assert ("socket-unreachable", "submission/inet") in named(make_postfix(SOUND, ASKING), us)
 
 
 def test_a_name_in_a_chroot(make_postfix: MakePostfix) -> None:
     """There is no hosts file in the chroot."""
-    site = Site(Reach(host="127.0.0.1", port=3540), 8.0)
+    us = Ourselves(Listen(ListenKind.INET, host="127.0.0.1", port=3540), 8.0)
     main = SOUND + "tidegate = inet:localhost:3540\n"
-    assert ("chroot-address", "submission/inet") in named(make_postfix(main, ASKING), site)
+    assert ("chroot-address", "submission/inet") in named(make_postfix(main, ASKING), us)
 
 
 def test_every_code_is_provoked() -> None:
@@ -136,7 +137,7 @@ QUEUE = "/var/spool/postfix"
 )
 def test_our_socket(endpoint: str, chroot: bool, expected: bool) -> None:
     """The same socket, as it is written with a chroot and without."""
-    assert expected is is_ours(endpoint, SITE.listen, QUEUE, chroot)
+    assert expected is is_ours(endpoint, US_HERE.listen, QUEUE, chroot)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,8 @@ def test_our_socket(endpoint: str, chroot: bool, expected: bool) -> None:
         ("inet:127.0.0.1:3540", "127.0.0.1", True),
         ("inet:localhost:3540", "0.0.0.0", True),
         ("inet:[::1]:3540", "::1", True),
+        ("inet:[2001:db8::1]:3540", "2001:db8::1", True),
+        ("inet:[2001:db8::2]:3540", "2001:db8::1", False),
         ("inet:filter.example.com:3540", "0.0.0.0", False),
         ("inet:127.0.0.1:3541", "127.0.0.1", False),
         ("unix:3540", "127.0.0.1", False),
@@ -152,4 +155,4 @@ def test_our_socket(endpoint: str, chroot: bool, expected: bool) -> None:
 )
 def test_our_port(endpoint: str, host: str, expected: bool) -> None:
     """The same port, whatever name of this machine is written."""
-    assert expected is is_ours(endpoint, Reach(host=host, port=3540), QUEUE, False)
+    assert expected is is_ours(endpoint, Listen(ListenKind.INET, host=host, port=3540), QUEUE, False)

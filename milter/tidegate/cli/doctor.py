@@ -21,12 +21,12 @@ import click
 
 from tidegate import patterns
 from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.postfix import ourselves
 from tidegate.cli.reach import find_daemon
 from tidegate.cli.site import CONFIG, Site, find_site
 from tidegate.model import Severity
-from tidegate.postfix import Site as Ourselves
 from tidegate.postfix import UnreadableError, findings, instances
-from tidegate.postfix.endpoint import Reach, barrier, nobody, obstacle
+from tidegate.postfix.endpoint import barrier, nobody
 from tidegate.settings import Settings
 
 _LIBRARIES = ("pymilter", "PyYAML", "redis", "structlog", "click")
@@ -180,8 +180,7 @@ def _daemon(config: str) -> Iterator[Part]:
 
 
 def _socket(settings: Settings) -> Iterator[Part]:
-    reach = Reach(settings.listen.path, settings.listen.host, settings.listen.port)
-    trouble = nobody(reach)
+    trouble = nobody(settings.listen)
     if trouble:
         yield Part("socket", Grade.BROKEN, trouble)
     else:
@@ -194,11 +193,9 @@ def _postfix(settings: Settings, directory: str) -> Iterator[Part]:
     except UnreadableError as error:
         yield Part("postfix", Grade.LOOK, str(error))
         return
-    listen = settings.listen
     for instance in known:
-        trouble = obstacle(listen.path, instance.values.get("mail_owner", "postfix")) if listen.path else ""
-        ourselves = Ourselves(Reach(listen.path, listen.host, listen.port), settings.deadline, trouble)
-        found = [one for one in findings(instance, ourselves) if one.severity > Severity.NOTICE]
+        us = ourselves(settings, instance)
+        found = [one for one in findings(instance, us) if one.severity > Severity.NOTICE]
         where = f"{instance.directory}, Postfix {instance.values.get('mail_version', '')}"
         if not found:
             yield Part("postfix", Grade.FINE, where)

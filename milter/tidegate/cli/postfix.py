@@ -19,11 +19,11 @@ from tidegate.cli.reconcile import reconcile
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.loader.report import problem_document
 from tidegate.model import Problem, Severity
-from tidegate.postfix import Instance, MalformedError, Service, Site, UnreadableError, findings, instances
+from tidegate.postfix import Instance, MalformedError, Ourselves, Service, UnreadableError, findings, instances
 from tidegate.postfix import kept as record
-from tidegate.postfix.change import OUR_SETTINGS, Change, RefusedError, disabled, enabled, put
+from tidegate.postfix.change import Change, RefusedError, disabled, enabled, entry_of, put
 from tidegate.postfix.checks import ours
-from tidegate.postfix.endpoint import Reach, nobody, obstacle
+from tidegate.postfix.endpoint import nobody, obstacle
 from tidegate.postfix.instance import read_instance, run
 from tidegate.postfix.lists import parse_list
 from tidegate.postfix.probe import Probe, probe
@@ -72,10 +72,11 @@ def _instances(directory: str) -> tuple[Instance, ...]:
         raise UnableError(f"Postfix's configuration can't be read: {error}") from error
 
 
-def _site(settings: Settings, instance: Instance) -> Site:
-    listen = settings.listen
-    trouble = obstacle(listen.path, instance.values.get("mail_owner", "postfix")) if listen.path else ""
-    return Site(Reach(listen.path, listen.host, listen.port), settings.deadline, trouble)
+def ourselves(settings: Settings, instance: Instance) -> Ourselves:
+    """What the checks have to know of us, and of the way from this Postfix to our socket."""
+    path = settings.listen.path
+    trouble = obstacle(path, instance.values.get("mail_owner", "postfix")) if path else ""
+    return Ourselves(settings.listen, settings.deadline, trouble)
 
 
 @postfix.command()
@@ -88,8 +89,8 @@ def status(config: str, directory: str, as_json: bool) -> None:
     settings = _settings(config)
     rows = []
     for instance in _instances(directory):
-        site = _site(settings, instance)
-        rows += [(instance, *_row(instance, one, site)) for one in instance.services if one.command == "smtpd"]
+        us = ourselves(settings, instance)
+        rows += [(instance, *_row(instance, one, us)) for one in instance.services if one.command == "smtpd"]
     unjudged = any(whom and not asks for _, _, whom, asks, _ in rows)
     if as_json:
         emit(
@@ -108,10 +109,10 @@ def status(config: str, directory: str, as_json: bool) -> None:
     sys.exit(1 if unjudged else 0)
 
 
-def _row(instance: Instance, service: Service, site: Site) -> tuple[Service, str, bool, str]:
+def _row(instance: Instance, service: Service, us: Ourselves) -> tuple[Service, str, bool, str]:
     text = instance.value(service, "smtpd_milters")
     try:
-        asks = bool(ours(instance, service, parse_list(text), site))
+        asks = bool(ours(instance, service, parse_list(text), us))
     except MalformedError:
         asks = False
     return service, relays(instance, service), asks, text
@@ -129,10 +130,10 @@ def check(config: str, directory: str, as_json: bool, no_live: bool) -> None:
     found: list[Problem] = []
     probes: list[Probe] = []
     for instance in _instances(directory):
-        site = _site(settings, instance)
-        found += findings(instance, site)
+        us = ourselves(settings, instance)
+        found += findings(instance, us)
         if not no_live:
-            asking = [one for one in instance.services if one.kind == "inet" and _row(instance, one, site)[2]]
+            asking = [one for one in instance.services if one.kind == "inet" and _row(instance, one, us)[2]]
             probes += _try(instance, asking, config)
     if as_json:
         emit({"findings": [problem_document(one) for one in found], "services": [asdict(one) for one in probes]})
@@ -176,9 +177,7 @@ def snippet(config: str, directory: str, as_json: bool) -> None:
     """Print the lines for main.cf and master.cf, with this site's socket."""
     settings = _settings(config)
     for instance in _instances(directory):
-        entry = (
-            f"{{ {_site(settings, instance).listen.for_postfix(instance.values['queue_directory'])}, {OUR_SETTINGS} }}"
-        )
+        entry = entry_of(instance, ourselves(settings, instance))
         if as_json:
             emit(
                 {
@@ -210,16 +209,16 @@ def enable(config: str, directory: str, as_json: bool, dry_run: bool, names: tup
     """
     settings = _settings(config)
     for instance in _instances(directory):
-        site = _site(settings, instance)
+        us = ourselves(settings, instance)
         chosen = _chosen(instance, names)
         try:
-            change = enabled(instance, site, chosen, local=local)
+            change = enabled(instance, us, chosen, local=local)
         except (*_FAILURES, OSError) as error:
             raise UnableError(f"{instance.directory}: {error}; nothing was changed") from error
         _say(change, as_json, dry_run)
         if dry_run or change.empty:
             continue
-        trouble = site.obstacle or nobody(site.listen)
+        trouble = us.obstacle or nobody(us.listen)
         if trouble:
             raise UnableError(f"{trouble}: with that, Postfix would defer all mail; nothing was changed")
         try:

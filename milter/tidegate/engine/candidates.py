@@ -101,39 +101,35 @@ def candidates(facts: Facts, policies: PolicySet) -> set[int]:
 def _recall_or_ask(facts: Facts, policies: PolicySet, asks: Asks, found: set[int]) -> None:
     """The fields of which all is known, and that recur."""
     if asks.who is not None:
-        who = asks.who(facts.transaction)
-        known = _recall(asks.senders, who)
-        if known is None:
-            known = _remember(asks.senders, who, asks.sender, facts.read, policies)
-        if known:
-            found.update(known)
+        _add(asks.senders, asks.who(facts.transaction), asks.sender, facts.read, policies, found)
     if asks.recipient:
         for to in facts.transaction.envelope.recipients:
-            known = _recall(asks.recipients, to.address)
-            if known is None:
-                known = _remember(
-                    asks.recipients, to.address, asks.recipient, partial(facts.read_recipient, recipient=to), policies
-                )
-            if known:
-                found.update(known)
+            read = partial(facts.read_recipient, recipient=to)
+            _add(asks.recipients, to.address, asks.recipient, read, policies, found)
     for header, those, memory in asks.mailboxes:
         values = facts.headers(header)
         if values:
-            raw = values[0] if len(values) == 1 else tuple(values)
-            known = _recall(memory, raw)
-            if known is None:
-                known = _remember(memory, raw, those, facts.read, policies)
-            if known:
-                found.update(known)
+            _add(memory, values[0] if len(values) == 1 else tuple(values), those, facts.read, policies, found)
 
 
-def _recall(memory: Memory, key: Hashable) -> Numbers | None:
+def _add(
+    memory: Memory,
+    key: Hashable,
+    asks: Iterable[Ask],
+    read: Callable[[str], Reading],
+    policies: PolicySet,
+    found: set[int],
+) -> None:
+    """Add what is remembered under this key, or what asking comes to."""
     known = memory.young.get(key)
-    if known is None and memory.old:
+    if known is None:
         known = memory.old.get(key)
         if known is not None:
             _put(memory, key, known)
-    return known
+        else:
+            known = _remember(memory, key, asks, read, policies)
+    if known:
+        found.update(known)
 
 
 def _put(memory: Memory, key: Hashable, known: Numbers) -> None:

@@ -8,7 +8,7 @@ Refuses: a clock, and logging. The cell and the clock are the caller's (the fron
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
@@ -138,7 +138,6 @@ class Inquiry:
         self, numbers: Collection[int], rule_of: Callable[[int], Rule], how: Callable[[Rule, Facts], Stand | None]
     ) -> list[Stand]:
         """One rule after the other, each on record first; those in shadow come last."""
-        facts, cells, place = self.facts, self.watch.cells, self.watch.place
         ease = self._ease
         if ease is not None:
             left = ease.left(numbers, rule_of)
@@ -155,35 +154,25 @@ class Inquiry:
             turn += 1
             if not turn % _STRIDE and not late:
                 late = self.watch.late()
-            cells[place] = number + FIRST
-            try:
-                answer = how(rule, facts) if not late else self.doubted(rule, _LATE)
-            except Exception as error:  # noqa: BLE001 - a rule fails alone
-                answer = self.failed(rule, error)
-            if answer is not None:
-                self._numbers[rule.id] = number
-                found.append(answer)
-        if shadows:
-            found += self._ask_last(shadows, rule_of, how)
+            self._ask_one(number, rule, how, late, found)
+        late = False
+        for number in shadows:  # in what time is left
+            late = late or self.watch.late()
+            self._ask_one(number, rule_of(number), how, late, found)
         return found if ease is None else ease.joined(found)
 
-    def _ask_last(
-        self, numbers: Collection[int], rule_of: Callable[[int], Rule], how: Callable[[Rule, Facts], Stand | None]
-    ) -> Iterator[Stand]:
-        """The rules in shadow, in what time is left."""
-        watch = self.watch
-        late = False
-        for number in numbers:
-            rule = rule_of(number)
-            late = late or watch.late()
-            watch.cells[watch.place] = number + FIRST
-            try:
-                answer = how(rule, self.facts) if not late else self.doubted(rule, _LATE)
-            except Exception as error:  # noqa: BLE001 - as above
-                answer = self.failed(rule, error)
-            if answer is not None:
-                self._numbers[rule.id] = number
-                yield answer
+    def _ask_one(
+        self, number: int, rule: Rule, how: Callable[[Rule, Facts], Stand | None], late: bool, found: list[Stand]
+    ) -> None:
+        """On record first; what it raises, or that it is too late for it, makes it a doubt."""
+        self.watch.cells[self.watch.place] = number + FIRST
+        try:
+            answer = how(rule, self.facts) if not late else self.doubted(rule, _LATE)
+        except Exception as error:  # noqa: BLE001 - a rule fails alone
+            answer = self.failed(rule, error)
+        if answer is not None:
+            self._numbers[rule.id] = number
+            found.append(answer)
 
     def hit(self, rule: Rule, recipient: Recipient | None) -> str:
         """What the rule matched on, for the trail; "" where that can't be told. The verdict does not rest on it."""

@@ -5,7 +5,7 @@ before it is made, put into place whole, and undone byte for byte. Refuses: pars
 anything that was not asked for.
 """
 
-from tidegate.postfix.checks import CODES, Site, findings
+from tidegate.postfix.checks import CODES, Ourselves, findings
 from tidegate.postfix.instance import Instance, Service, UnreadableError, instances, read_instance
 from tidegate.postfix.lists import MalformedError, Milter, parse_list
 
@@ -15,7 +15,7 @@ __all__ = [
     "MalformedError",
     "Milter",
     "Service",
-    "Site",
+    "Ourselves",
     "UnreadableError",
     "findings",
     "instances",

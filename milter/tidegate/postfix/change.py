@@ -21,11 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.postfix.checks import Site, ours
+from tidegate.postfix.checks import Ourselves, ours
+from tidegate.postfix.endpoint import for_postfix
 from tidegate.postfix.instance import Instance, Service, UnreadableError, postconf, read_instance
 from tidegate.postfix.lists import parse_list
 
-OUR_SETTINGS = "default_action=tempfail, connect_timeout=5s, command_timeout=20s, content_timeout=60s"
+_OUR_SETTINGS = "default_action=tempfail, connect_timeout=5s, command_timeout=20s, content_timeout=60s"
 _NAMES = ("main.cf", "master.cf")
 _REST = ("dynamicmaps.cf", "dynamicmaps.cf.d")
 _OURS = re.compile(r"\$[{(]?(tidegate(?:_[A-Za-z0-9_]+)?)[})]?\Z")
@@ -59,24 +60,28 @@ class Change:
         return "".join(lines)
 
 
+def entry_of(instance: Instance, us: Ourselves) -> str:
+    """Our entry of a milter list, with settings of its own."""
+    return f"{{ {for_postfix(us.listen, instance.values.get('queue_directory', ''))}, {_OUR_SETTINGS} }}"
+
+
 def current(directory: str) -> dict[str, bytes]:
     """Both files as they are. Raises OSError."""
     return {name: Path(directory, name).read_bytes() for name in _NAMES}
 
 
-def enabled(instance: Instance, site: Site, services: tuple[Service, ...], *, local: bool) -> Change:
+def enabled(instance: Instance, us: Ourselves, services: tuple[Service, ...], *, local: bool) -> Change:
     """The change that puts us in front of these services, and of local mail. Raises RefusedError, OSError,
     UnreadableError."""
-    queue = instance.values.get("queue_directory", "")
-    entry = f"{{ {site.listen.for_postfix(queue)}, {OUR_SETTINGS} }}"
+    entry = entry_of(instance, us)
     had: dict[str, str | None] = {}
     with _copy(instance.directory) as folder:
         for service in services:
-            if not _has_us(instance, service, site):
+            if not _has_us(instance, service, us):
                 had[service.key] = service.written.get("smtpd_milters")
                 list_name = _chain(folder, instance, service.key, instance.text(service, "smtpd_milters"))
                 _edit(folder, "-P", f"{service.key}/smtpd_milters=${list_name}")
-        if local and not ours(instance, None, parse_list(instance.value(None, "non_smtpd_milters")), site):
+        if local and not ours(instance, None, parse_list(instance.value(None, "non_smtpd_milters")), us):
             had["local"] = instance.written.get("non_smtpd_milters")
             list_name = _chain(folder, instance, "local", instance.written.get("non_smtpd_milters", ""))
             _edit(folder, "-e", f"non_smtpd_milters=${list_name}")
@@ -89,8 +94,8 @@ def enabled(instance: Instance, site: Site, services: tuple[Service, ...], *, lo
         return Change(instance.directory, current(instance.directory), current(folder), had)
 
 
-def _has_us(instance: Instance, service: Service, site: Site) -> bool:
-    return bool(ours(instance, service, parse_list(instance.value(service, "smtpd_milters")), site))
+def _has_us(instance: Instance, service: Service, us: Ourselves) -> bool:
+    return bool(ours(instance, service, parse_list(instance.value(service, "smtpd_milters")), us))
 
 
 def _chain(folder: str, instance: Instance, key: str, before: str) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tidegate.model import Place, Problem, Severity
-from tidegate.postfix.endpoint import Reach, is_ours
+from tidegate.postfix.endpoint import is_ours
 from tidegate.postfix.instance import Instance, Service
 from tidegate.postfix.lists import MalformedError, Milter, parse_list, seconds
 from tidegate.postfix.relays import relays
+from tidegate.settings import Listen
 
 _ERROR, _WARNING, _NOTICE = Severity.ERROR, Severity.WARNING, Severity.NOTICE
 
@@ -60,20 +61,20 @@ _SAFE = ("tempfail", "shutdown")
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Ourselves:
     """What a check has to know of us and of the disk: where we listen, how long we take, whom the socket lets in."""
 
-    listen: Reach
+    listen: Listen
     deadline: float  # seconds
     obstacle: str = ""  # why user postfix can't connect to the socket, where it can't
 
 
-def findings(instance: Instance, site: Site) -> tuple[Problem, ...]:
+def findings(instance: Instance, us: Ourselves) -> tuple[Problem, ...]:
     """Everything that is wrong or worth knowing, errors first."""
-    found = [*_instance(instance, site)]
+    found = [*_instance(instance, us)]
     for service in instance.services:
         if service.command == "smtpd":
-            found += _service(instance, service, site)
+            found += _service(instance, service, us)
     return tuple(sorted(found, key=lambda one: -one.severity))
 
 
@@ -83,11 +84,11 @@ def finding(code: str, where: str, message: str, cure: str = "") -> Problem:
     return Problem(code, message, Place(where, 0, 0), severity, cure=cure or usual)
 
 
-def ours(instance: Instance, service: Service | None, milters: Sequence[Milter], site: Site) -> list[int]:
+def ours(instance: Instance, service: Service | None, milters: Sequence[Milter], us: Ourselves) -> list[int]:
     """Where in a list we stand."""
     chroot = service.chroot if service is not None else _cleanup_chroot(instance)
     queue = instance.values.get("queue_directory", "")
-    return [at for at, one in enumerate(milters) if is_ours(one.endpoint, site.listen, queue, chroot)]
+    return [at for at, one in enumerate(milters) if is_ours(one.endpoint, us.listen, queue, chroot)]
 
 
 def _cleanup_chroot(instance: Instance) -> bool:
@@ -95,14 +96,14 @@ def _cleanup_chroot(instance: Instance) -> bool:
     return cleanup.chroot if cleanup is not None else False
 
 
-def _service(instance: Instance, service: Service, site: Site) -> Iterator[Problem]:
+def _service(instance: Instance, service: Service, us: Ourselves) -> Iterator[Problem]:
     where = service.key
     try:
         milters = parse_list(instance.value(service, "smtpd_milters"))
     except MalformedError as error:
         yield finding("milter-list-malformed", where, f"smtpd_milters: {error}")
         return
-    at = ours(instance, service, milters, site)
+    at = ours(instance, service, milters, us)
     whom = relays(instance, service)
     if not at:
         if whom:
@@ -110,12 +111,12 @@ def _service(instance: Instance, service: Service, site: Site) -> Iterator[Probl
         elif instance.value(service, "content_filter") or service.overrides.get("smtpd_milters") == "":
             yield finding("comes-back", where, "it takes mail from this machine, and asks no milter")
         return
-    yield from _entry(instance, service, milters[at[0]], site)
+    yield from _entry(instance, service, milters[at[0]], us)
     yield from _beside(milters, at[0], where)
     yield from _around(instance, service)
 
 
-def _entry(instance: Instance, service: Service, milter: Milter, site: Site) -> Iterator[Problem]:
+def _entry(instance: Instance, service: Service, milter: Milter, us: Ourselves) -> Iterator[Problem]:
     where = service.key
     action = milter.attributes.get("default_action") or instance.value(service, "milter_default_action") or "tempfail"
     if action not in _SAFE:
@@ -132,8 +133,8 @@ def _entry(instance: Instance, service: Service, milter: Milter, site: Site) -> 
     for name in ("command_timeout", "content_timeout"):
         written = milter.attributes.get(name) or instance.value(service, f"milter_{name}")
         time = seconds(written)
-        if time is not None and time <= site.deadline:
-            yield finding("timeout-short", where, f"{name} is {written}, our deadline {site.deadline:g} s")
+        if time is not None and time <= us.deadline:
+            yield finding("timeout-short", where, f"{name} is {written}, our deadline {us.deadline:g} s")
         elif time is not None and time > _PATIENT:
             yield finding("timeout-long", where, f"{name} is {written}: a daemon that hangs costs the sender all of it")
     protocol = milter.attributes.get("protocol") or instance.value(service, "milter_protocol")
@@ -143,8 +144,8 @@ def _entry(instance: Instance, service: Service, milter: Milter, site: Site) -> 
         yield finding(
             "chroot-address", where, f"{milter.endpoint}: in a chroot there is no hosts file, so no localhost"
         )
-    if site.obstacle:
-        yield finding("socket-unreachable", where, site.obstacle)
+    if us.obstacle:
+        yield finding("socket-unreachable", where, us.obstacle)
 
 
 def _beside(milters: Sequence[Milter], at: int, where: str) -> Iterator[Problem]:
@@ -182,7 +183,7 @@ def _around(instance: Instance, service: Service) -> Iterator[Problem]:
         yield finding("xclient", where, f"smtpd_authorized_xclient_hosts = {hosts}")
 
 
-def _instance(instance: Instance, site: Site) -> Iterator[Problem]:
+def _instance(instance: Instance, us: Ourselves) -> Iterator[Problem]:
     for text in instance.complaints:
         yield finding("postfix-complains", "main.cf", text)
     checks = instance.value(None, "milter_header_checks")
@@ -195,16 +196,16 @@ def _instance(instance: Instance, site: Site) -> Iterator[Problem]:
         yield finding(
             "expands-behind", "main.cf", f"{', '.join(expanding)}: we see what the client said, not what becomes of it"
         )
-    yield from _local(instance, site)
+    yield from _local(instance, us)
 
 
-def _local(instance: Instance, site: Site) -> Iterator[Problem]:
+def _local(instance: Instance, us: Ourselves) -> Iterator[Problem]:
     try:
         milters = parse_list(instance.value(None, "non_smtpd_milters"))
     except MalformedError as error:
         yield finding("milter-list-malformed", "main.cf", f"non_smtpd_milters: {error}")
         return
-    at = ours(instance, None, milters, site)
+    at = ours(instance, None, milters, us)
     if not at:
         yield finding(
             "local-unjudged", "main.cf", "non_smtpd_milters does not name us: cron, PHP and scripts go out unseen"

@@ -7,43 +7,37 @@ import os
 import pwd
 import socket
 import stat
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-_ANYWHERE = ("0.0.0.0", "::", "[::]", "127.0.0.1", "localhost", "::1", "[::1]", "")
+from tidegate.settings import Listen
 
+_ANYWHERE = ("0.0.0.0", "::", "127.0.0.1", "localhost", "::1", "")
 _PATIENCE = 5.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Where we listen, as this machine sees it: an absolute path, or host and port."""
-
-    path: str = ""
-    host: str = ""
-    port: int = 0
-
-    def for_postfix(self, queue: str) -> str:
-        """What to write into smtpd_milters: a path below the queue directory is right with and without chroot."""
-        if self.path:
-            inside = os.path.relpath(self.path, queue) if queue else ""
-            return f"unix:{self.path if not inside or inside.startswith('..') else inside}"
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost", "") else self.host
-        return f"inet:[{host.strip('[]')}]:{self.port}" if ":" in host else f"inet:{host}:{self.port}"
+def for_postfix(listen: Listen, queue: str) -> str:
+    """What to write into smtpd_milters: a path below the queue directory is right with and without chroot."""
+    inside = os.path.relpath(listen.path, queue) if listen.path and queue else ".."
+    if not inside.startswith(".."):
+        return f"unix:{inside}"
+    anywhere = listen.host in ("0.0.0.0", "localhost", "")
+    return (replace(listen, host="127.0.0.1") if listen.port and anywhere else listen).for_postfix()
 
 
-def is_ours(endpoint: str, reach: Reach, queue: str, chroot: bool) -> bool:
+def is_ours(endpoint: str, listen: Listen, queue: str, chroot: bool) -> bool:
     """Does this endpoint of a milter list lead to us?"""
     kind, _, rest = endpoint.partition(":")
-    if kind == "unix" and reach.path:
+    if kind == "unix" and listen.path:
         # Relative to the queue directory in both cases (postconf(5), smtpd_milters); absolute below it in a chroot.
         path = os.path.join(queue, rest.lstrip("/")) if chroot or not rest.startswith("/") else rest
-        return os.path.normpath(path) == os.path.normpath(reach.path) or (
-            chroot and os.path.normpath(rest) == os.path.normpath(reach.path)
+        return os.path.normpath(path) == os.path.normpath(listen.path) or (
+            chroot and os.path.normpath(rest) == os.path.normpath(listen.path)
         )
-    if kind in ("inet", "inet6") and reach.port:
+    if kind in ("inet", "inet6") and listen.port:
         host, _, port = rest.rpartition(":")
-        return port == str(reach.port) and (host == reach.host or (host in _ANYWHERE and reach.host in _ANYWHERE))
+        hosts = {host.strip("[]"), listen.host.strip("[]")}
+        return port == str(listen.port) and (len(hosts) == 1 or hosts.issubset(_ANYWHERE))
     return False
 
 
@@ -76,17 +70,17 @@ def barrier(path: str, user: str, wanted: int, what: str) -> str:
     return ""
 
 
-def nobody(reach: Reach) -> str:
+def nobody(listen: Listen) -> str:
     """Why nobody answers where we should listen; "" where somebody does."""
-    host = "127.0.0.1" if reach.host in _ANYWHERE and ":" not in reach.host else reach.host.strip("[]")
-    family = socket.AF_UNIX if reach.path else socket.AF_INET6 if ":" in host else socket.AF_INET
-    where: str | tuple[str, int] = reach.path or (host, reach.port)
+    host = "127.0.0.1" if listen.host in _ANYWHERE and ":" not in listen.host else listen.host.strip("[]")
+    family = socket.AF_UNIX if listen.path else socket.AF_INET6 if ":" in host else socket.AF_INET
+    where: str | tuple[str, int] = listen.path or (host, listen.port)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as link:
             link.settimeout(_PATIENCE)
             link.connect(where)
     except OSError as error:
-        return f"nobody answers at {reach.for_postfix('')}: {error.strerror or error}; start the daemon first"
+        return f"nobody answers at {listen.for_postfix()}: {error.strerror or error}; start the daemon first"
     return ""
 
 
