@@ -34,7 +34,7 @@ LAW: dict[str, frozenset[str]] = {
     "engine": frozenset({"model", "conditions"}),
     "image": frozenset({"model", "conditions", "patterns", "engine"}),
     "trial": frozenset({"model", "conditions", "policy", "engine", "image"}),
-    "observe": frozenset({"model"}),
+    "observe": frozenset({"model", "conditions"}),
     "alerts": frozenset({"model", "records"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records"}),
     "ledger": frozenset({"records"}),

@@ -121,6 +121,7 @@ class Front:
         mask: bool = False,
         greet: bool = True,
     ) -> None:
+        structlog.reset_defaults()  # a test before may have pointed it elsewhere
         structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])
         self.live = Live()
         self.live.current = policies  # type: ignore[assignment]

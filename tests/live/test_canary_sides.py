@@ -22,8 +22,8 @@ def canary_of(sides: Sides, share: float, **more: Any) -> Canary:
     [
         pytest.param("Alice", "news@example.com", "192.0.2.7", "alice", id="the login"),
         pytest.param("", "News@Example.com", "192.0.2.7", "news@example.com", id="without one the envelope sender"),
-        pytest.param("", "", "192.0.2.7", "192.0.2", id="a bounce: the network"),
-        pytest.param("", "", "2001:db8:1:2:3::1", "2001:db8:1:2", id="of IPv6"),
+        pytest.param("", "", "192.0.2.7", "192.0.2.0/24", id="a bounce: the network"),
+        pytest.param("", "", "2001:db8:1:2:3::1", "2001:db8:1:2::/64", id="of IPv6"),
     ],
 )
 def test_sender_of(login: str, sender: str, client: str, expected: str) -> None:

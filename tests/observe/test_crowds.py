@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tidegate.model import Disposition
-from tidegate.observe.crowds import NEW, OLDEST, STEP, Crowds, network, step_of
+from tidegate.observe.crowds import NEW, OLDEST, STEP, Crowds, step_of
 
 NOW = 1_800_000_000.0
 HERE = step_of(NOW)
@@ -147,18 +147,3 @@ def test_all_processes_see_the_same(crowds: Crowds) -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     assert 7 == crowds.hits(0, HERE, 1)
-
-
-@pytest.mark.parametrize(
-    ("client", "expected"),
-    [
-        ("192.0.2.77", "192.0.2.0/24"),
-        ("2001:db8::1:2", "2001:db8::/64"),
-        ("", ""),
-        ("unknown", "unknown"),
-    ],
-    ids=["v4", "v6", "none", "junk"],
-)
-def test_networks(client: str, expected: str) -> None:
-    """Who has no login counts as its network."""
-    assert expected == network(client)

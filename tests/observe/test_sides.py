@@ -7,7 +7,8 @@ from hashlib import blake2b
 
 import pytest
 
-from tidegate.observe.sides import BITS, RULES, Count, Outcome, Sides, distinct
+from tidegate.observe.distinct import distinct
+from tidegate.observe.sides import BITS, RULES, Count, Outcome, Sides
 
 
 def test_senders_are_counted_once() -> None:
@@ -55,9 +56,9 @@ def test_distinct(senders: int) -> None:
     """The number of senders follows from the bits, to some percent."""
     hashes = (blake2b(b"%d" % number, digest_size=8).digest() for number in range(senders))
     taken = len({int.from_bytes(one, "little") % BITS for one in hashes})
-    assert pytest.approx(senders, rel=0.06, abs=1) == distinct(taken)
+    assert pytest.approx(senders, rel=0.06, abs=1) == distinct(BITS, taken)
 
 
 def test_a_full_bitmap_is_a_number() -> None:
     """More senders than can be told apart."""
-    assert distinct(BITS) > 2 * BITS
+    assert distinct(BITS, BITS) > 2 * BITS

@@ -13,6 +13,7 @@ from tidegate.conditions.addresses import fold_address, fold_domain, fold_login
 from tidegate.conditions.asking import Asked
 from tidegate.conditions.headers import header_text
 from tidegate.conditions.members import QUAD, glob_matches, grant_keys, is_glob
+from tidegate.conditions.networks import client_network
 from tidegate.model import Cause, Direction, Doubt, ListKind, MemberList, Reading, Recipient
 
 ABSENT = Reading()
@@ -104,10 +105,7 @@ def _client_net(facts: Asked) -> Reading:
     client = facts.read("client.ip")
     if not client.values:
         return client
-    address = str(client.values[0])
-    if ":" not in address:
-        return Reading((f"{address.rpartition('.')[0]}.0/24",))
-    return Reading((f"{ipaddress.IPv6Address(int(ipaddress.IPv6Address(address)) >> 64 << 64)}/64",))
+    return Reading((client_network(str(client.values[0])),))
 
 
 def _client_name(facts: Asked) -> Reading:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tidegate.front.session import Session
 from tidegate.model import Disposition, Easing, Restraint, Truth, Verdict
-from tidegate.observe.crowds import network
+from tidegate.observe.senders import sender_name
 
 _FINAL = (Disposition.REJECT, Disposition.DISCARD)
 
@@ -28,7 +28,7 @@ class Counted(Protocol):
 
 def who(session: Session) -> int:
     """The sender as the brake counts: the login, or the client's network."""
-    return hash(session.login.lower() or network(session.client_ip))
+    return hash(sender_name(session.login, session.client_ip))
 
 
 def braked(

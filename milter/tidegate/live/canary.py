@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from tidegate import image
 from tidegate.model import Disposition
-from tidegate.observe.journal import network
+from tidegate.observe.senders import sender_name
 from tidegate.observe.sides import HARM, Outcome, SideTally
 
 _PARTS = 1 << 32
@@ -96,4 +96,4 @@ def chosen(number: int, share: float) -> bool:
 
 def sender_of(login: str, sender: str, client_ip: str) -> str:
     """Who sends, for the choice of a side: the login, else the envelope sender, else the client's network."""
-    return (login or sender).lower() or network(client_ip)
+    return sender_name(login or sender, client_ip)

@@ -4,12 +4,11 @@ Promises: one byte is stored for a sender, whatever it sends; a store never bloc
 of a sender is a position that nobody can take back to a name. Counts are estimates: exact for a few, within some
 percent up to thousands. Refuses: clocks (the time is an argument), own faults (the caller leaves them out), deciding.
 
-Theory: linear counting (Whang, Vander-Zanden, Taylor 1990). A map of `m` bytes has one for each value of a keyed hash;
-a sender leaves the number of the current ten minutes there. Of the `z` bytes without a number of the wanted time one
-concludes that there were `-m ln(z/m)` senders. A number instead of a bit makes the window slide without clearing, and a
-byte instead of a bit makes the store whole without a lock: two workers that write the same byte write the same. The
-hash is Python's own of texts: keyed anew for each supervisor, and the same in all processes forked from it. Numbers
-return after 41 hours; `sweep` clears what is too old in time.
+Theory: linear counting (distinct.py). A map has a byte for each value of a keyed hash; a sender leaves the number of
+the current ten minutes there. A number instead of a bit makes the window slide without clearing, and a byte instead of
+a bit makes the store whole without a lock: two workers that write the same byte write the same. The hash is Python's
+own of texts: keyed anew for each supervisor, and the same in all processes forked from it. Numbers return after 41
+hours; `sweep` clears what is too old in time.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
-from math import log
 
 from tidegate.model import Disposition
 from tidegate.observe.counters import RULES_LIMIT
+from tidegate.observe.distinct import distinct
 
 STEP = 600.0  # seconds
 _NUMBERS = 250
@@ -51,26 +49,11 @@ def step_of(now: float) -> int:
     return int(now // STEP)
 
 
-@lru_cache(maxsize=4096)
-def network(client: str) -> str:
-    """The network by which a client without a login counts: its /24 or /64 (DESIGN section 3, client.net)."""
-    try:
-        address = ip_address(client)
-        return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
-    except ValueError:
-        return client
-
-
 @lru_cache(maxsize=64)
 def _window(step: int, steps: int) -> bytes:
     """A table that makes 1 of the numbers of the last `steps` ten minutes, and 0 of the others."""
     wanted = {number % _NUMBERS + 1 for number in range(step - steps + 1, step + 1)}
     return bytes(int(value in wanted) for value in range(256))
-
-
-def _estimate(size: int, taken: int) -> int:
-    zeros = size - taken
-    return round(size * log(size / zeros)) if zeros else round(size * log(size)) + 1
 
 
 class Crowds:
@@ -152,7 +135,7 @@ class Crowds:
     def _count(self, start: int, size: int, step: int, steps: int) -> int:
         # Of most maps the most is empty, and counting the few is fast.
         taken = bytes(self._cells[start : start + size]).translate(_window(step, min(steps, OLDEST))).count(1)
-        return _estimate(size, taken)
+        return distinct(size, taken)
 
     def _joined(self, starts: Iterable[int], step: int, steps: int) -> int:
         """A byte of 1 for each that one of these maps has."""
@@ -164,7 +147,7 @@ class Crowds:
     def seen(self, step: int) -> int:
         """Different senders in the last hour."""
         rows = [_ROWS + at * WIDE for at in range(_GENERATIONS * (_OUTCOMES + 1))]
-        return _estimate(WIDE, self._joined([_SEEN, *rows], step, _HOUR).bit_count())
+        return distinct(WIDE, self._joined([_SEEN, *rows], step, _HOUR).bit_count())
 
     def outcome(self, generation: int, outcome: Disposition, step: int) -> int:
         """Different senders with this outcome under a generation, since it is in force (a day at most)."""
@@ -175,7 +158,7 @@ class Crowds:
         """Different senders of whom something was refused, deferred, held or discarded under a generation."""
         row = _ROWS + (generation % _GENERATIONS) * _ROW
         others = [row + one * WIDE for one in Disposition if one is not Disposition.ACCEPT]
-        return _estimate(WIDE, self._joined(others, step, steps).bit_count())
+        return distinct(WIDE, self._joined(others, step, steps).bit_count())
 
     def stopped_by_new(self, generation: int, step: int) -> int:
         """Different senders whom rules stopped that are new with this generation, and whom nothing stopped before."""

@@ -21,6 +21,8 @@ from hashlib import blake2b
 from struct import Struct
 from zlib import crc32
 
+from tidegate.observe.senders import sender_name
+
 ROWS = 64
 """Judgements in flight that are on record, for each slot. More at once are judged without a row."""
 RING = 64
@@ -56,15 +58,7 @@ class Flight:
 
 def sender_key(login: str, client: str) -> int:
     """Who sends: the login, or the client's network where there is none. Never 0."""
-    who = login.lower() if login else network(client)
-    return crc32(who.encode("utf-8", "backslashreplace")) + 1
-
-
-def network(client: str) -> str:
-    """The /24 or /64 of an address, as far as it can be told by its text."""
-    if ":" not in client:
-        return client.rpartition(".")[0]
-    return ":".join(client.split(":")[:4])
+    return crc32(sender_name(login, client).encode("utf-8", "backslashreplace")) + 1
 
 
 def print_of(sender: int, headers: Iterable[tuple[str, bytes]]) -> int:

@@ -5,14 +5,12 @@ never blocks, never raises and allocates nothing; a worker that dies loses nothi
 sender: only one bit of a keyed hash is set.
 
 Theory: as in counters.py each worker writes rows of its own slot, and readers add up. A set of senders is a bitmap of
-BITS bits; how many there were follows from how many bits are still clear (linear counting: Whang, Vander-Zanden and
-Taylor, 1990), good to some percent up to twice BITS. There are two banks: of two canaries one after the other, a
-message that began with the first can't count for the second.
+BITS bits; how many there were follows from how many bits are still clear (distinct.py). There are two banks: of two
+canaries one after the other, a message that began with the first can't count for the second.
 """
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tidegate.model import Disposition
+from tidegate.observe.distinct import distinct
 
 BITS = 4096
 BANKS = 2
@@ -149,9 +148,4 @@ class Sides:
         together = 0
         for word in words:
             together |= int.from_bytes(self._memory[word * 8 : (word + _WORDS) * 8], "little")
-        return distinct(together.bit_count())
-
-
-def distinct(taken: int) -> int:
-    """How many senders there were, where so many bits are set; a full bitmap says as much as one with one bit clear."""
-    return round(BITS * math.log(BITS / max(1, BITS - taken)))
+        return distinct(BITS, together.bit_count())
