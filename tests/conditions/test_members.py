@@ -17,6 +17,7 @@ from tidegate.conditions.members import (
     normalise,
     normalise_grant,
     own_keys,
+    parents,
     prefix_of,
     shape_of,
     shapes_of,
@@ -263,3 +264,18 @@ def test_a_glob_without_wildcards_is_the_text(text: str) -> None:
     """Other characters stand for themselves."""
     plain = text.replace("*", "").replace("?", "")
     assert glob_matches(plain, plain)
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        pytest.param("a.example.com", (".example.com", ".com"), id="a name"),
+        pytest.param(f"{'x' * 1000}.{'y' * 500}.com", (f".{'y' * 500}.com", ".com"), id="longer than an item"),
+        pytest.param(f"{'y' * 2000}.{'x' * 1200}.com", (".com",), id="below what no item can be"),
+        pytest.param("a." * 1500, (), id="more labels than a name has, all too long"),
+        pytest.param("a." * 127 + "b", tuple("." + "a." * n + "b" for n in range(126, -1, -1)), id="127 labels"),
+    ],
+)
+def test_parents(domain: str, expected: tuple[str, ...]) -> None:
+    """Every suffix of the first 127 labels that an item can have, the longest first."""
+    assert expected == parents(domain)

@@ -261,11 +261,18 @@ def _boolean_keys(value: object) -> tuple[str, ...]:
 
 
 def parents(domain: str) -> tuple[str, ...]:
-    """`.example.com` and `.com` for a.example.com: the keys that cover everything below."""
+    """`.example.com` and `.com` for a.example.com: the keys that cover everything below.
+
+    Without those that no item can have, being longer than MAX_ITEM: of a domain of 64 KB they would be megabytes.
+    """
     found: list[str] = []
+    longest = len(domain) - MAX_ITEM
     dot = domain.find(".", 1)
-    while dot >= 0 and len(found) < 127:  # a name has at most 127 labels (RFC 1035 section 2.3.4)
-        found.append(domain[dot:])
+    for _ in range(127):  # a name has at most 127 labels (RFC 1035 section 2.3.4)
+        if dot < 0:
+            break
+        if dot >= longest:
+            found.append(domain[dot:])
         dot = domain.find(".", dot + 1)
     return tuple(found)
 
