@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from tidegate.front.exposure import Exposure
+from tidegate.front.flushing import start_flushing
 from tidegate.front.session import Session
 from tidegate.ledger import Pen
 from tidegate.live import Canary, Live, sender_of
@@ -204,17 +205,13 @@ class Desk:
             self.tally.error(ErrorKind.LOG)
 
     def start_flushing(self) -> None:
-        """A thread of Python's own, started before libmilter, writes the lines of accepted mail; idle, it sleeps."""
+        """The thread that writes the lines of accepted mail."""
 
-        def keep_flushing() -> None:
-            pause = threading.Event()
-            while True:
-                self._some.wait()
-                pause.wait(FLUSH_SECONDS)
-                self._some.clear()  # before the look: a line that comes now wakes us again
-                self.flush()
+        def flush() -> bool:
+            self.flush()
+            return True
 
-        threading.Thread(target=keep_flushing, name="decisions", daemon=True).start()
+        start_flushing("decisions", self._some, FLUSH_SECONDS, flush)
 
 
 class Worker:

@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from tidegate.engine.exposure import Exposed, Numbered, concerned, watched
+from tidegate.front.flushing import start_flushing
 from tidegate.ledger import BusyError, Pen, Row
 from tidegate.model import NO_RESTRAINT, Disposition, PolicySet, Restraint, Transaction
 from tidegate.observe.counters import Event
@@ -93,19 +94,9 @@ class Exposure:
         self._tally.event(Event.EXPOSURE_LOST)
 
     def start(self) -> None:
-        """The thread that asks and writes; idle, it sleeps."""
-
-        def keep_flushing() -> None:
-            pause = threading.Event()
-            while True:
-                self._some.wait()
-                pause.wait(PAUSE)
-                self._some.clear()  # before the look: a message that comes now wakes us again
-                if not self.flush():
-                    self._some.set()
-
+        """The thread that asks and writes."""
         if self._pen is not None:
-            threading.Thread(target=keep_flushing, name="exposure", daemon=True).start()
+            start_flushing("exposure", self._some, PAUSE, self.flush)
 
     def flush(self) -> bool:
         """Ask and write what waits; False where the ledger is busy and the rows wait on."""
