@@ -56,3 +56,11 @@ def test_rows_belong_to_the_episode_that_had_begun() -> None:
         (one.episode.rule, one.episode.open, [row.queue_id for row in one.rows], one.first, one.last, one.uncertain)
         for one in found
     ]
+
+
+def test_messages_stand_in_their_order() -> None:
+    """Each worker writes what it has seen when it gets to it; the report has the order in which it happened."""
+    rows = [Row(OPEN.rule, OPEN.since + after, f"Q{after}", first=OPEN.since + after) for after in (3, 1, 2)]
+    (found,) = exposures((OPEN,), rows)
+    assert ["Q1", "Q2", "Q3"] == [one["queue_id"] for one in found.document(9)["messages"]]
+    assert ["Q3"] == [one["queue_id"] for one in found.document(1)["messages"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import blake2b
 
 import pytest
 
@@ -15,8 +16,8 @@ ACCEPT, REJECT, HOLD = Disposition.ACCEPT, Disposition.REJECT, Disposition.HOLD
 
 
 def who(number: int) -> int:
-    """The hash of a login."""
-    return hash(f"login{number}")
+    """A hash of a login. Python's own differs from run to run, and now and then two of ten meet in one place."""
+    return int.from_bytes(blake2b(f"login{number}".encode(), digest_size=8).digest(), "little")
 
 
 @pytest.fixture

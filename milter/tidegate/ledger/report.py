@@ -72,7 +72,7 @@ def exposures(episodes: Sequence[Episode], rows: Iterable[Row]) -> list[Exposure
     by_rule: dict[str, list[Exposure]] = {}
     for one in sorted(found, key=lambda one: one.episode.since):
         by_rule.setdefault(one.episode.rule, []).append(one)
-    for row in rows:
+    for row in sorted(rows, key=lambda one: one.time):  # each worker writes its own
         own, every = _latest(by_rule.get(row.rule, ()), row.time), _latest(by_rule.get("", ()), row.time)
         home = own if own is not None and (every is None or own.episode.covers(row.time)) else every or own
         if home is None:
