@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "milter" / "tidegate"
 
-_CORE = frozenset({"model", "patterns", "conditions", "policy", "engine", "image"})
+_CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "engine", "image"})
 _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
     {"channel", "control", "notify", "records", "ledger", "postfix"}
 )
@@ -31,14 +31,15 @@ LAW: dict[str, frozenset[str]] = {
     "patterns": frozenset({"model"}),
     "conditions": frozenset({"model"}),
     "policy": frozenset({"model", "conditions", "patterns"}),
-    "engine": frozenset({"model", "conditions"}),
+    "limits": frozenset({"model"}),
+    "engine": frozenset({"model", "conditions", "limits"}),
     "image": frozenset({"model", "conditions", "patterns", "engine"}),
     "trial": frozenset({"model", "conditions", "policy", "engine", "image"}),
     "observe": frozenset({"model", "conditions"}),
     "alerts": frozenset({"model", "records"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records"}),
     "ledger": frozenset({"records"}),
-    "front": frozenset({"model", "engine", "image", "live", "observe", "ledger"}),
+    "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "settings": frozenset({"model", "policy", "alerts", "records"}),
     "postfix": frozenset({"model", "records", "settings"}),
@@ -51,7 +52,7 @@ LAW: dict[str, frozenset[str]] = {
     "__init__": frozenset(),
 }
 # Rooms whose answers depend on their arguments alone.
-PURE = ("model", "conditions", "policy", "engine")
+PURE = ("model", "conditions", "policy", "limits", "engine")
 IMPURE = frozenset({"os", "socket", "time", "random", "secrets", "logging", "structlog", "threading", "subprocess"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 LIBRARIES = {"yaml": "policy", "milter": "front", "Milter": "front", "redis": "store"}

@@ -87,6 +87,14 @@ class OnUninspected(str, Enum):
     DEFER = "defer"
 
 
+class OnStoreDown(str, Enum):
+    """What a limit does while its store can't be asked: go on from the last known count, be in doubt, or not apply."""
+
+    LOCAL = "local"
+    DEFER = "defer"
+    OPEN = "open"
+
+
 class EntryState(str, Enum):
     """The state of one entry of the policy in the generation in force (DESIGN section 5)."""
 
