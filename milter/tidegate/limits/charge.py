@@ -1,7 +1,7 @@
 """The words that cross between the engine, which knows what a message costs, and a store, which counts.
 
-A counter is (shadow, rule, limit, key): editing a limit's `max` or `per` keeps it. While the store answers, no window of
-length `per` ever holds more than `maximum` of what limits with `stops` let through (DESIGN section 8).
+A counter is (shadow, rule, limit, key): editing a limit's `max` or `per` keeps it. While the store answers, no window
+of length `per` ever holds more than `maximum` of what limits with `stops` let through (DESIGN section 8).
 """
 
 from __future__ import annotations
