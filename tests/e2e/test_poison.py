@@ -95,6 +95,23 @@ def test_a_rule_that_kills(folder: Path, deed: str) -> None:
         until(lambda: "550 5.7.1 stopped by killer" == send(daemon, "harmless"), "the worker has it, too")
 
 
+def test_a_repair_on_trial_frees_nobody_else(folder: Path) -> None:
+    """While a canary tries the repaired text, the others still have the one that kills: it stays tripped for all."""
+    with sabotaged(folder, "kill-9", canary_share="50%", canary_time="1h", canary_longest="1h") as daemon:
+        daemon.start()
+        for number in range(3):
+            until(daemon.serves, "a worker")
+            send(daemon, f"kill-9 {number}", f"user{number}@example.com")
+        assert DEFERRED == served(daemon, "kill-9 again", "user9@example.com")
+        daemon.policy(POLICY.replace("DEED", "harmless"))
+        until(lambda: daemon.status()["canary"]["runs"], "the repaired rule is on trial")
+        until(lambda: all(one["canary"] for one in daemon.status()["workers"]), "the worker has it, too")
+        answers = {send(daemon, "kill-9 again", f"sender{number}@example.com") for number in range(12)}
+        assert {DEFERRED} <= answers <= {DEFERRED, "continue"}
+        assert 3 == len(deaths(daemon))
+        assert ["rule killer"] == list(tripped(daemon))
+
+
 def test_a_lenient_rule_that_kills(folder: Path) -> None:
     """`on_error: skip`: tripped, it does not count."""
     with sabotaged(folder, "kill-9", without="killer") as daemon:

@@ -91,11 +91,23 @@ def test_deaths() -> None:
 
 
 def test_a_repaired_rule_begins_anew() -> None:
-    """A text that changed, or is gone, has no breaker; an unchanged one keeps it over every reload."""
+    """A text that changed, or is gone, has no breaker; an unchanged one keeps it over every reload, and so does one
+    that is asked beside the repaired one yet."""
     found = tripped()
-    assert () == found.revised({"bad": "d1", "other": "x"})
-    assert ["bad"] == [trip.rule for trip in found.revised({"bad": "d2"})]
+    assert () == found.revised([("bad", "d1"), ("other", "x")])
+    assert () == found.revised([("bad", "d1"), ("bad", "d2")])
+    assert {"bad": "d2"} == found.digests
+    assert ["bad"] == [trip.rule for trip in found.revised([("bad", "d2")])]
     assert () == found.tripped()
+
+
+def test_which_text_killed() -> None:
+    """A breaker is that of the text that did it, which may not be the newest."""
+    found = breakers()
+    found.revised([("bad", "d1"), ("bad", "d2")])
+    assert found.killed("bad", NOW, "d1")
+    assert () == found.revised([("bad", "d1")])
+    assert ["bad"] == [trip.rule for trip in found.revised([("bad", "d2")])]
 
 
 def test_a_clock_that_is_set_back() -> None:

@@ -48,6 +48,7 @@ class Scene(Restrained):
         monkeypatch.setattr(poison.time, "time", lambda: self.clock)
         monkeypatch.setattr(poison.os, "kill", lambda pid, number: self.killed.append((pid, number)))
         self.picture.number, self.picture.report = 7, REPORT
+        self.crew.children[0].generation = 7
         self.begin()
 
     def begin(self) -> None:
@@ -58,6 +59,12 @@ class Scene(Restrained):
 
     def tick(self, now: float) -> None:
         self.poison.tick(now, COLUMNS)
+
+    def on_trial(self, report: Report | None, number: int, now: float) -> None:
+        """A generation is tried, or given up, and the worker has heard of it."""
+        self.picture.trial, self.picture.trial_number = report, number
+        self.crew.children[0].canary = number
+        self.tick(now)
 
     def judge(self, rule: int | None = 0, sender: int = 1, since: float = 0.0, generation: int = 7) -> Row:
         """A judgement in flight; `rule` None is the look-up."""
@@ -211,12 +218,41 @@ def test_failures_over_several_senders(scene: Scene) -> None:
 
 
 def test_a_repaired_rule(scene: Scene) -> None:
-    """Is in force with its new text."""
+    """Is in force with its new text, once the worker has it."""
     for sender in (1, 2, 3):
         scene.die(sender=sender)
     scene.picture.number, scene.picture.report = 8, replace(REPORT, entries=(entry("one", "d2"), entry("two")))
     scene.tick(1.5)
+    assert {"one": Easing.DEFER} == scene.eased()
+    scene.crew.children[0].generation = 8
+    scene.tick(2.5)
     assert {} == scene.eased()
+
+
+def test_a_repair_on_trial(scene: Scene) -> None:
+    """Frees nobody while the others have the text that kills; given up, it changes nothing; for all, it does."""
+    for sender in (1, 2, 3):
+        scene.die(sender=sender)
+    repaired = replace(REPORT, entries=(entry("one", "d2"), entry("two")))
+    for now in (1.5, 4.0):
+        scene.on_trial(repaired, 8, now)
+        assert {"one": Easing.DEFER} == scene.eased()
+        scene.on_trial(None, 0, now + 1.1)
+        assert {"one": Easing.DEFER} == scene.eased()
+    scene.on_trial(repaired, 8, 7.0)
+    scene.picture.number, scene.picture.report, scene.picture.trial = 8, repaired, None
+    scene.crew.children[0].generation, scene.crew.children[0].canary = 8, 0
+    scene.tick(8.1)
+    assert {} == scene.eased()
+
+
+def test_a_trial_of_a_rule_that_kills(scene: Scene) -> None:
+    """What is tripped is the text that did it: giving the trial up does not free it where that is the old one."""
+    scene.on_trial(replace(REPORT, entries=(entry("one", "d2"), entry("two"))), 8, 1.5)
+    for sender in (1, 2, 3):
+        scene.die(sender=sender, generation=7)
+    scene.on_trial(None, 0, 3.0)
+    assert {"one": Easing.DEFER} == scene.eased()
 
 
 def test_a_record_that_is_damaged(scene: Scene) -> None:
@@ -256,19 +292,18 @@ def test_a_generation_on_trial(scene: Scene) -> None:
     """Its rules are named as well; a rule that is tripped as it is there is in force again when the trial is given up,
     and stays tripped where it is not."""
     trial = replace(REPORT, rules=("new", "one", "two"), entries=(entry("one", "d2"), entry("new"), entry("two")))
-    scene.picture.trial, scene.picture.trial_number = trial, 9
-    scene.tick(1.5)
+    scene.on_trial(trial, 9, 1.5)
     for sender in (1, 2, 3):
         scene.die(rule=1, generation=9, sender=sender)
     assert {"one": Easing.DEFER} == scene.eased()
-    scene.picture.trial, before = None, scene.picture.report
-    scene.tick(4.0)
+    before = scene.picture.report
+    scene.on_trial(None, 0, 4.0)
     assert {} == scene.eased()
-    scene.picture.trial = trial
-    scene.tick(5.5)
+    scene.on_trial(trial, 9, 5.5)
     for sender in (1, 2, 3):
         scene.die(rule=1, generation=9, sender=sender)
     scene.picture.number, scene.picture.report, scene.picture.trial = 9, trial, None
+    scene.crew.children[0].generation, scene.crew.children[0].canary = 9, 0
     scene.tick(8.0)
     assert {"one": Easing.DEFER} == scene.eased()
     assert before is REPORT

@@ -2,8 +2,9 @@
 
 Promises: pure. A rule is tripped by failures over three senders within ten minutes, so that none of them can switch it
 off for the others, or at once by who counts the dead (live/culprits.py). A tripped rule is on trial again after a
-while; what fails it then trips it for twice as long; a trial without failure closes the breaker. A rule whose text has
-changed since begins anew. Refuses: clocks, and what a tripped rule does (its `on_error`, by a restraint).
+while; what fails it then trips it for twice as long; a trial without failure closes the breaker. A rule begins anew
+once the text that was tripped is asked nowhere any more: while a repaired one is on trial, most senders still have the
+old one. Refuses: clocks, and what a tripped rule does (its `on_error`, by a restraint).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _TRIAL = {Why.FAILURES: 60.0, Why.DEATHS: 600.0}
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One rule's breaker. Times are POSIX seconds; `digest` is of the rule's text when it was tripped."""
+    """One rule's breaker. Times are POSIX seconds; `digest` is of the rule's text that was tripped."""
 
     rule: str
     digest: str
@@ -63,7 +64,7 @@ class Breakers:
     """All of them, and who failed which rule lately."""
 
     trips: dict[str, Trip] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)  # of the rules in force
+    digests: Mapping[str, str] = field(default_factory=dict)  # of the rules, as the newest generation has them
     _failures: dict[str, dict[int, float]] = field(default_factory=dict)  # rule: sender: when
 
     def tripped(self) -> tuple[Trip, ...]:
@@ -90,20 +91,24 @@ class Breakers:
         trip = self.trips.get(rule)
         return trip is not None and trip.phase is Phase.TRIAL
 
-    def killed(self, rule: str, now: float) -> bool:
-        """The rule is to blame for the deaths of workers; True if that is new."""
+    def killed(self, rule: str, now: float, digest: str = "") -> bool:
+        """The rule is to blame for the deaths of workers; True if that is new.
+
+        `digest`: of the text that did it; "": of the newest.
+        """
         trip = self.trips.get(rule)
         if trip is not None and trip.open:
             return False
-        self._open(rule, Why.DEATHS, now)
+        self._open(rule, Why.DEATHS, now, digest)
         return True
 
-    def _open(self, rule: str, why: Why, now: float) -> None:
+    def _open(self, rule: str, why: Why, now: float, digest: str = "") -> None:
         before = self.trips.get(rule)
         turns = before.turns + 1 if before is not None else 1
         first, longest = _OPEN_FOR[why]
         until = now + min(longest, first * 2 ** min(turns - 1, 20))
-        self.trips[rule] = Trip(rule, self.digests.get(rule, ""), why, now, Phase.OPEN, until, turns)
+        digest = digest or self.digests.get(rule, "")
+        self.trips[rule] = Trip(rule, digest, why, now, Phase.OPEN, until, turns)
         self._failures.pop(rule, None)
 
     def tick(self, now: float) -> tuple[Trip, ...]:
@@ -123,10 +128,15 @@ class Breakers:
             moved.append(after)
         return tuple(moved)
 
-    def revised(self, digests: Mapping[str, str]) -> tuple[Trip, ...]:
-        """These rules are in force now. The breakers of rules that are gone, or not what they were, are forgotten."""
-        self.digests = digests
-        gone = [trip for trip in self.trips.values() if digests.get(trip.rule) != trip.digest]
+    def revised(self, rules: Iterable[tuple[str, str]]) -> tuple[Trip, ...]:
+        """These rules, each with the digest of its text, are asked somewhere now, the newest last.
+
+        The breakers of texts that no message meets any more are forgotten, and returned.
+        """
+        used = tuple(rules)
+        self.digests = dict(used)
+        asked = frozenset(used)
+        gone = [trip for trip in self.trips.values() if (trip.rule, trip.digest) not in asked]
         for trip in gone:
             del self.trips[trip.rule]
             self._failures.pop(trip.rule, None)

@@ -37,6 +37,7 @@ class Suspect:
     shape: int
     sender: int = 0
     print: int = 0
+    text: str = ""  # digest of the rule's text, where it is known
 
 
 @dataclass(frozen=True, slots=True)

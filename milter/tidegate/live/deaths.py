@@ -29,7 +29,8 @@ def write_deaths(state: str, deaths: Deaths) -> bool:
     body = {
         "format": _FORMAT,
         "suspects": [
-            [one.death, one.at, one.rule, one.who, one.shape, one.sender, one.print] for one in deaths.suspects
+            [one.death, one.at, one.rule, one.who, one.shape, one.sender, one.print, one.text]
+            for one in deaths.suspects
         ],
         "trips": [trip_document(trip) for trip in deaths.trips.values()],
     }
@@ -60,6 +61,6 @@ def read_deaths(state: str) -> tuple[Deaths, str]:
 
 
 def _suspect(values: list[Any]) -> Suspect:
-    death, at, rule, who, shape, sender, print_ = values
-    found = Suspect(int(death), float(at), str(rule), int(who), int(shape), int(sender), int(print_))
+    death, at, rule, who, shape, sender, print_, *text = values  # a record without texts is read, too
+    found = Suspect(int(death), float(at), str(rule), int(who), int(shape), int(sender), int(print_), *map(str, text))
     return replace(found, who=0)

@@ -3,7 +3,8 @@
 Promises: a worker that dies in a judgement, or does not come back from one, leaves a line in the log that names the
 rule, and a record on disk before its successor is forked; three such deaths make a culprit, which is then kept away
 from the workers (live/culprits.py says how each is told apart, engine and front what it costs). The breaker of a rule
-(live/breaker.py) opens, tries again and closes here, by a hold of its own. Refuses: judging mail.
+(live/breaker.py) opens, tries again and closes here, by a hold of its own: one for all senders, so it stands until no
+worker has the text that was tripped. Refuses: judging mail.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tidegate.live.breaker import Breakers, Trip, Why, trip_document
 from tidegate.live.culprits import DEATHS, Suspect, blame, recent, told_apart
 from tidegate.live.deaths import Deaths, read_deaths, write_deaths
 from tidegate.loader.report import Report
-from tidegate.model import Easing, Entry, EntryKind
+from tidegate.model import Easing, EntryKind
 from tidegate.observe.counters import RuleColumns
 from tidegate.observe.journal import Flight
 from tidegate.supervisor.boot import Booted
@@ -65,7 +66,9 @@ class Poison:
         self.watchlist = self._made()
         self._told: dict[int, Watchlist | None] = {}  # process: what it knows
         self._learnt: tuple[Report | None, Report | None] = None, None  # the reports that were learnt from
+        self._leaving: tuple[Report, ...] = ()  # of before, which some worker may have yet
         self._rules: dict[int, tuple[str, ...]] = {}  # generation: rule ids by number
+        self._texts: dict[int, dict[str, str]] = {}  # generation: digests of the rules' texts
         self._read = dict.fromkeys(range(journal.slots), 0)  # failures that were read
         self._overdue: dict[tuple[int, Flight], float] = {}  # (slot, flight): first seen
         self._stalled: dict[int, tuple[Flight, ...]] = {}  # slot: what its worker is killed for
@@ -99,14 +102,15 @@ class Poison:
         rules = self._rules.get(flight.generation, ())
         named = flight.rule is not None and flight.rule < len(rules)
         rule = rules[flight.rule] if named and flight.rule is not None else ""
-        return Suspect(death, now, rule, flight.who, flight.shape, flight.sender, flight.print)
+        text = self._texts.get(flight.generation, {}).get(rule, "")
+        return Suspect(death, now, rule, flight.who, flight.shape, flight.sender, flight.print, text)
 
     def _judge(self, now: float) -> None:
         """Blame anew: trip rules, tell the workers, write it down."""
         self._blame = blame(self._suspects, now)
         on_trial = {one.rule for one in self._suspects if self._breakers.on_trial(one.rule)}
         for rule in (*self._blame.rules, *on_trial):
-            self._breakers.killed(rule, now)
+            self._breakers.killed(rule, now, self._guilty(rule))
         for rule in {*self._blame.rules, *on_trial}:  # a tripped rule has paid for these
             self._suspects = tuple(one for one in self._suspects if one.rule != rule)
         self.watchlist = self._made()
@@ -114,6 +118,15 @@ class Poison:
         self._write()
         self._hold()
         self._tell()
+
+    def _guilty(self, rule: str) -> str:
+        """The digest of the text that killed: of the one for all, if that did it too, since it stays the longest."""
+        texts = [one.text for one in self._suspects if one.rule == rule and one.text]
+        for number in (self._picture.number, self._picture.trial_number):
+            known = self._texts.get(number, {}).get(rule)
+            if known in texts:
+                return str(known)
+        return texts[-1] if texts else ""
 
     def _made(self) -> Watchlist | None:
         found = self._blame
@@ -147,29 +160,48 @@ class Poison:
     def _learn(self) -> None:
         """Which rule has which number, and whether a tripped one was repaired."""
         picture = self._picture
-        known, on_trial = self._learnt
-        if (picture.report is known and picture.trial is on_trial) or not picture.number:
+        if not picture.number:
             return
-        self._learnt = picture.report, picture.trial
+        before, now = self._learnt, (picture.report, picture.trial)
+        changed = any(one is not other for one, other in zip(before, now, strict=True))
+        if changed:
+            self._learnt = now
+            left = (one for one in before if one is not None and one is not now[0] and one is not now[1])
+            self._leaving = (*self._leaving, *left)
+            self._number()
+        gone = bool(self._leaving) and self._everywhere()
+        if gone:
+            self._leaving = ()
+        if changed or gone:
+            self._revise()
+
+    def _everywhere(self) -> bool:
+        """Has every worker what it has to have, and nothing else?"""
+        picture = self._picture
+        trial = picture.trial_number if picture.trial is not None else 0
+        return all((one.generation, one.canary) == (picture.number, trial) for one in self._workers.alive)
+
+    def _number(self) -> None:
+        picture = self._picture
         numbered = [(picture.number, picture.report), (picture.report.number, picture.report)]
         if picture.trial is not None:
             numbered.append((picture.trial_number, picture.trial))
         for number, report in numbered:
             self._rules[number] = report.rules
+            self._texts[number] = dict(_texts(report))
         for number in sorted(self._rules)[:-_GENERATIONS]:
-            del self._rules[number]
-        repaired = self._breakers.revised({entry.key.id: entry.digest for entry in self._entries()})
+            del self._rules[number], self._texts[number]
+
+    def _revise(self) -> None:
+        """Forget the breakers of texts that no worker has any more."""
+        picture = self._picture
+        trial = (picture.trial,) if picture.trial is not None else ()
+        reports = (*self._leaving, picture.report, *trial)
+        repaired = self._breakers.revised(row for report in reports for row in _texts(report))
         for trip in repaired:
             _log.info("breaker", rule=trip.rule, phase="forgotten: the rule was changed, or is gone")
         self._unwritten = self._unwritten or bool(repaired)
         self._looked = 0.0
-
-    def _entries(self) -> Iterator[Entry]:
-        """The rules in force, and as they are in a generation on trial: what is tripped there is not what was."""
-        picture = self._picture
-        for report in (picture.report, picture.trial):
-            if report is not None:
-                yield from (entry for entry in report.entries if entry.key.kind is EntryKind.RULE)
 
     def _find_stalled(self, now: float) -> None:
         seen: dict[tuple[int, Flight], float] = {}
@@ -256,3 +288,8 @@ class Poison:
             "senders": len(self._blame.senders),
             "walks": self._blame.walks,
         }
+
+
+def _texts(report: Report) -> Iterator[tuple[str, str]]:
+    """The rules and the digests of their texts."""
+    return ((entry.key.id, entry.digest) for entry in report.entries if entry.key.kind is EntryKind.RULE)
