@@ -177,7 +177,7 @@ def test_mail_is_collected_where_the_daemon_lays_it(name: str, state: str) -> No
 
 def test_stopping_takes_no_longer_than_systemd_waits() -> None:
     """The longest deadline and the supervisor's own limits end before systemd kills."""
-    tree = ast.parse((ROOT / "milter/tidegate/supervisor/daemon.py").read_text())
+    tree = ast.parse((ROOT / "milter/tidegate/supervisor/stage.py").read_text())
     slack = next(
         ast.literal_eval(node.value)
         for node in tree.body

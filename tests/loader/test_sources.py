@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.clerk import Watch
 from tidegate.loader.sources import Digester, problems, read_directory, read_file, whole_digest
 
 
@@ -74,12 +73,3 @@ def test_an_edit_of_the_same_size_within_a_tick_is_seen(tmp_path: Path) -> None:
     file.write_text("bbbb")
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert first != digester.digest(str(tmp_path), ())
-
-
-def test_a_candidate_needs_two_equal_looks() -> None:
-    """A file that is still being written is not loaded; an unheeded announcement is repeated after a minute."""
-    watch = Watch(loaded="old")
-    looks = [("old", 0), ("half", 2), ("new", 4), ("new", 6), ("new", 8), ("new", 70)]
-    assert [False, False, False, True, False, True] == [watch.look(digest, now) for digest, now in looks]
-    watch.loaded = "new"
-    assert not watch.look("new", 72)

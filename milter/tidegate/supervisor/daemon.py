@@ -1,8 +1,7 @@
 """The loop: signals, children, generations, control requests. One thread, which waits in select only.
 
-Its stages: STARTING (first load; nothing published), SERVING, RETIRING (a successor has our lock and will take the
-socket), SUCCEEDED (it has: drain kindly), STOPPING (TERM: drain quickly). Signals arrive through a wakeup pipe; the
-handlers only take notes.
+What it is made of is constructed in parts.py; its stages are in stage.py. Signals arrive through a wakeup pipe; the
+handlers only take notes (signals.py).
 """
 
 from __future__ import annotations
@@ -12,58 +11,31 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any
 
 import structlog
 
-from tidegate.channel import Channel, Packet
+from tidegate.channel import Packet
 from tidegate.control import Parcel
-from tidegate.loader.child import Request
-from tidegate.model import Conventions, Problem
+from tidegate.model import Problem
 from tidegate.notify import notify, reloading, watchdog_interval
 from tidegate.settings import remember
-from tidegate.supervisor.answers import DONE, Answers, Reception
-from tidegate.supervisor.books import Books
+from tidegate.supervisor.answers import DONE
 from tidegate.supervisor.boot import Booted
-from tidegate.supervisor.brake import Brake
-from tidegate.supervisor.canary import Canaries
-from tidegate.supervisor.children import Children
-from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.crew import Child, Crew
-from tidegate.supervisor.generations import Generations
-from tidegate.supervisor.handover import Handover
-from tidegate.supervisor.laggards import Laggards
+from tidegate.supervisor.crew import Child
 from tidegate.supervisor.lending import lend
-from tidegate.supervisor.loads import Loads, Outcome
-from tidegate.supervisor.orders import Orders
+from tidegate.supervisor.loads import Outcome
+from tidegate.supervisor.parts import Parts
 from tidegate.supervisor.picture import Picture
-from tidegate.supervisor.poison import Poison
-from tidegate.supervisor.restrainer import Restrainer
-from tidegate.supervisor.rungs import Rungs
-from tidegate.supervisor.successor import Successor
+from tidegate.supervisor.signals import Signals
+from tidegate.supervisor.stage import KIND, QUICK, RETIRE, SLACK, UPLOAD, Stage
 
 TICK = 0.25
 WORKER_SILENCE = 5.0
 CLERK_SILENCE = 60.0  # it may block on a slow disk
-QUICK = 2.0  # seconds that idle sessions get on TERM
-KIND = 30.0  # and where a successor serves already
-UPLOAD = 600.0  # seconds that messages in flight get where a successor serves
-SLACK = 4.0  # seconds between a worker's own limit and its end by force
 RELOAD_AGE = 3600.0  # seconds after which policies are read again: dates pass, an `until` comes near
-RETIRE = 30.0  # seconds in which a successor that took the lock has to take the socket
 
 _log = structlog.get_logger()
-
-
-class Stage(str, Enum):
-    """Where in its life the daemon is."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    RETIRING = "retiring"
-    SUCCEEDED = "succeeded"
-    STOPPING = "stopping"
 
 
 class Supervisor:
@@ -71,62 +43,35 @@ class Supervisor:
 
     def __init__(self, booted: Booted) -> None:
         self._booted = booted
-        settings = booted.settings
         self.stage = Stage.STARTING
         self._selector = selectors.DefaultSelector()
-        self._signals: set[int] = set()
+        self._signals = Signals(self._selector)
         self._began = time.monotonic()
         self._end = 0.0  # monotonic seconds: whoever is left is killed
         self._retired = self._pulsed = 0.0
         self._watchdog, self._barked = watchdog_interval(), 0.0
-        self._picture = Picture(settings, booted.config, booted.last_good, time.time())
-        self._answers = Answers(lambda: self.stage.value)
-        self._reception = Reception(settings.state, self._selector, self._answers)
-        self._children = Children(booted, self._selector, self._listen_to_signals(), self._reception)
-        self._workers = Crew("worker", self._selector, self._work, self._heard_worker)
-        self._clerk = Crew("clerk", self._selector, self._clerical_work, self._heard_clerk)
-        self._children.crews = (self._workers, self._clerk)
-        self._handover = Handover(self._workers)
-        self._restrainer = Restrainer(settings.state, self._workers, self._picture)
-        self._children.restrainer = self._restrainer
-        self._loads = Loads(self._request, self._loaded, self._children.become_reader)
-        self._conditions = Conditions(booted, self._picture, self._workers, self._clerk, self._children.become_reader)
-        self._canaries = Canaries(settings, booted.counters.sides, self._picture, self._handover, self._conditions)
-        self._generations = Generations(
-            booted.counters,
+        self._picture = Picture(booted.settings, booted.config, booted.last_good, time.time())
+        parts = Parts(
+            booted,
+            self._selector,
+            self._signals.wakeup,
             self._picture,
-            self._handover,
-            self._clerk,
-            self._loads,
-            lambda: self.stage.value,
-            self._canaries,
+            self._stage,
+            self._loaded,
+            self._heard_worker,
+            self._heard_clerk,
         )
-        self._books = Books(settings, self._generations)
-        self._poison = Poison(booted, self._workers, self._picture, self._restrainer, self._conditions)
-        self._children.poison = self._poison
-        self._laggards = Laggards(self._workers, self._handover, self._conditions)
-        self._successor = Successor(self._conditions, self._selector, self._children.become_reader)
-        self._rungs = Rungs(
-            self._picture,
-            self._generations,
-            self._conditions,
-            self._workers,
-            self._children.become_reader,
-            lambda: bool(self._restrainer.restraint),
-        )
-        self._conditions.episodes.listen(self._answers.on)
-        self._canaries.quarantine = self._rungs.ladder.quarantine
-        self._brake = Brake(booted, self._generations, self._restrainer, self._conditions, self._rungs.ladder)
-        self._listen_to_questions()
+        self._parts = parts
+        self._reception, self._workers, self._clerk = parts.reception, parts.workers, parts.clerk
+        self._handover, self._restrainer, self._loads = parts.handover, parts.restrainer, parts.loads
+        self._conditions, self._canaries, self._generations = parts.conditions, parts.canaries, parts.generations
+        self._rungs, self._brake = parts.rungs, parts.brake
+        for word, handler in (("status", self._status), ("takeover", self._hand_over), ("lend", self._lend)):
+            parts.answers.on(word, handler)
         self._reception.open(self._conditions)
 
-    def _listen_to_signals(self) -> tuple[int, int]:
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
-            signal.signal(number, lambda received, _frame: self._signals.add(received))
-        self._selector.register(reader, selectors.EVENT_READ, lambda _events: os.read(reader, 1 << 16))
-        return reader, writer
+    def _stage(self) -> str:
+        return self.stage.value
 
     def run(self) -> int:
         """Until the last child has left. 0: stopped or succeeded."""
@@ -158,7 +103,7 @@ class Supervisor:
     # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_signals(self) -> None:
-        received, self._signals = self._signals, set()
+        received = self._signals.take()
         if signal.SIGCHLD in received:
             self._reap()
         if signal.SIGUSR1 in received:
@@ -170,7 +115,7 @@ class Supervisor:
             self._conditions.recheck_settings()
             self._loads.ask()
         if signal.SIGUSR2 in received and self.stage is Stage.SERVING:
-            self._successor.start()
+            self._parts.successor.start()
         if received & {signal.SIGTERM, signal.SIGINT}:
             self._stop()
 
@@ -195,15 +140,15 @@ class Supervisor:
             self._barked = now
             notify("WATCHDOG=1")
         self._clerk.tick(now)
-        self._poison.tick(now, self._generations.columns)
-        self._laggards.tick(now)
+        self._parts.poison.tick(now, self._generations.columns)
+        self._parts.laggards.tick(now)
         self._workers.tick(now)
         self._handover.tick(now)
         if self.stage is Stage.SERVING and self._canaries.tick(now):
             notify(f"STATUS={self._generations.headline()}")
         self._conditions.tick(now)
         ours = self.stage in (Stage.STARTING, Stage.SERVING)
-        self._books.tick(now, self._restrainer.holds, self._conditions, ours=ours)
+        self._parts.books.tick(now, self._restrainer.holds, self._conditions, ours=ours)
         if ours:  # else the records are a successor's
             self._brake.tick(time.time())
         if now - self._pulsed >= 1.0:
@@ -288,7 +233,7 @@ class Supervisor:
 
     def _succeeded(self) -> None:
         _log.info("succeeded: another daemon has the socket; draining")
-        self._successor.lead()
+        self._parts.successor.lead()
         self._close_down(Stage.SUCCEEDED, KIND, UPLOAD)
 
     def _close_down(self, stage: Stage, idle: float, busy: float) -> None:
@@ -322,13 +267,7 @@ class Supervisor:
             time.sleep(0.01)
         _log.info("stopped", stage=self.stage.value)
 
-    # ── children ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _work(self, child: Child, channel: Channel) -> None:
-        self._children.become_worker(child, channel, self._handover)
-
-    def _clerical_work(self, _child: Child, channel: Channel) -> None:
-        self._children.become_clerk(channel, self._generations, self._conditions.episodes)
+    # ── what the children say ──────────────────────────────────────────────────────────────────────
 
     def _heard_worker(self, child: Child, packet: Packet) -> None:
         match packet.word:
@@ -357,12 +296,6 @@ class Supervisor:
 
     # ── loads and questions ──────────────────────────────────────────────────────────────────────────────────
 
-    def _request(self) -> Request:
-        settings = self._booted.settings
-        conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
-        before = self._handover.offer.image if self._handover.offer else -1
-        return Request(settings.policies, settings.state, conventions, self._generations.highest + 1, before=before)
-
     def _loaded(self, outcome: Outcome) -> None:
         problems: tuple[Problem, ...] = self._rungs.loaded(outcome)
         self._conditions.policy_problems(problems)
@@ -371,21 +304,8 @@ class Supervisor:
             ready = () if self._loads.due else ("READY=1",)  # a HUP that came meanwhile is answered by the next load
             notify(*ready, f"STATUS={self._generations.headline()}")
 
-    def _listen_to_questions(self) -> None:
-        orders = Orders(self._loads, self._rungs.ladder)
-        for word, handler in (
-            ("status", self._status),
-            ("reload", orders.reload),
-            ("confirm", orders.confirm),
-            ("brake", self._brake.answer),
-            ("takeover", self._hand_over),
-            ("lend", self._lend),
-        ):
-            self._answers.on(word, handler)
-
     def _status(self, request: Mapping[str, Any]) -> str:
-        loading = {"attempted": self._loads.attempted, "busy": self._loads.busy}
-        loading |= {"count": self._loads.count, "failed": self._loads.failed}
+        loading = self._parts.loading()
         brief = bool(request.get("brief"))
         return self._picture.document(self._workers, self._clerk, self.stage.value, loading, brief=brief)
 
