@@ -30,6 +30,7 @@ def load_text(
     lost: Collection[str] = (),
     stale: Mapping[EntryKey, float] | None = None,
     broken: Mapping[EntryKey, Sequence[str]] | None = None,
+    redis: bool = True,
 ) -> LoadedPolicy:
     """Load policies `1.yaml`, `2.yaml` …; `files` are list files, `lost` are policy files that can't be read."""
 
@@ -52,6 +53,7 @@ def load_text(
         frozenset(skip),
         stale=stale or {},
         broken=broken or {},
+        redis=redis,
     )
 
 

@@ -2,7 +2,8 @@
 
 A folder holds policy files (`*.yaml`; `*.yaml.unreadable` is one that can't be read), list files, and `expected`, the
 problem lines as `tidegate check` prints them. `limits` lowers a limit of a module, so that a small file can break it;
-`without-pattern-engine` stands for a machine without the library; `last` holds list files as they last were good;
+`without-pattern-engine` stands for a machine without the library, `without-redis` for a daemon without one; `last`
+holds list files as they last were good;
 `before` the policies that were accepted, all of whose entries have been broken for the seconds in its file `age`.
 """
 
@@ -64,7 +65,10 @@ def load_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     if (folder / "before").is_dir():
         texts = load_policy(sources(folder / "before"), read_file, Conventions(), NOW).loaded.texts
         stale = dict.fromkeys(texts, NOW - float((folder / "before" / "age").read_text()))
-    found = load_policy(sources(folder), read_file, Conventions(), NOW, texts, last_file=last_file, stale=stale)
+    redis = not (folder / "without-redis").exists()
+    found = load_policy(
+        sources(folder), read_file, Conventions(), NOW, texts, last_file=last_file, stale=stale, redis=redis
+    )
     return found.loaded
 
 

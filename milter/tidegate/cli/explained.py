@@ -14,6 +14,7 @@ from tidegate.model import (
     Condition,
     EntryState,
     Evidence,
+    Fresh,
     Never,
     Not,
     Recipients,
@@ -79,6 +80,8 @@ def _asked(test: Condition) -> str:
             return "always"
         case Never():
             return "never"
+        case Fresh():
+            return f"list {test.list_name} is fresh"
         case Unknowable():
             return f"can't be known: {test.cause.text}"
 

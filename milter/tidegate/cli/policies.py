@@ -41,7 +41,7 @@ def open_sources(
     """The same for policies that have been read. `before` was valid earlier: broken entries fall back on it."""
     accepted = before.loaded.texts if before is not None else {}
     policy = load_policy(tuple(sources), read_list, conventions, time.time(), accepted)
-    generation = image.Generation(image.build(policy.loaded, 1))
+    generation = image.Generation(image.build(policy.loaded, 1)).with_empty_lists()
     return policy, generation, (*problems, *policy.loaded.problems)
 
 

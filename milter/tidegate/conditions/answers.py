@@ -28,6 +28,7 @@ from tidegate.model import (
     Condition,
     Doubt,
     FieldType,
+    Fresh,
     ListKind,
     Never,
     Not,
@@ -191,6 +192,16 @@ def _listed(name: str, values: tuple[Scalar, ...], facts: Facts) -> tuple[str | 
     return None, None
 
 
+def unconfirmed(name: str, facts: Facts) -> Cause | None:
+    """Why what a list lets pass is in doubt; None where it is as its source has it."""
+    known = facts.policies.list(name)
+    if known is None:
+        return Cause(Doubt.PASSING, f"list {name} is not loaded")
+    if known.cause is not None or not known.stale:
+        return known.cause
+    return Cause(Doubt.PASSING, f"list {name} is only known as it was longer ago than its max_stale")
+
+
 def _at_least(test: Test, reading: Reading) -> Answer:
     """A number of which only a lower bound is known: some answers are certain all the same."""
     least = int(reading.values[0]) if reading.values else 0
@@ -296,4 +307,5 @@ _HANDLERS: dict[type[Any], Callable[[Any, Facts, Recipient | None], Truth]] = {
     Not: _not,
     Recipients: _quantified,
     Test: _test,
+    Fresh: lambda condition, facts, _recipient: UNKNOWN if unconfirmed(condition.list_name, facts) else YES,
 }

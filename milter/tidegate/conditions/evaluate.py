@@ -6,7 +6,7 @@ the whole. Refuses to judge: what a rule does with YES or UNKNOWN is engine/'s.
 
 from __future__ import annotations
 
-from tidegate.conditions.answers import NEGATED, NO, UNKNOWN, YES, answer, evaluate
+from tidegate.conditions.answers import NEGATED, NO, UNKNOWN, YES, answer, evaluate, unconfirmed
 from tidegate.conditions.facts import Facts
 from tidegate.model import (
     AllOf,
@@ -15,6 +15,7 @@ from tidegate.model import (
     Condition,
     Doubt,
     Evidence,
+    Fresh,
     Not,
     Quantifier,
     Reading,
@@ -38,6 +39,9 @@ def causes(condition: Condition, facts: Facts, recipient: Recipient | None = Non
     match condition:
         case Unknowable(doubt):
             return [doubt]
+        case Fresh(name):
+            stale = unconfirmed(name, facts)
+            return [stale] if stale is not None else []
         case AllOf(children) | AnyOf(children):
             return [one for child in children for one in causes(child, facts, recipient)]
         case Not(child):
@@ -84,6 +88,8 @@ def explain(condition: Condition, facts: Facts, recipient: Recipient | None = No
             return Evidence(condition, Reading(reading.values, why) if truth is UNKNOWN else reading, truth, found)
         case Unknowable(doubt):
             return Evidence(condition, Reading((), doubt), UNKNOWN)
+        case Fresh(name):
+            return Evidence(condition, Reading((), unconfirmed(name, facts)), evaluate(condition, facts, recipient))
         case _:
             return Evidence(condition, Reading(), evaluate(condition, facts, recipient))
 
@@ -102,6 +108,8 @@ def _hits(condition: Condition, facts: Facts, recipient: Recipient | None) -> li
         case AllOf(children) | AnyOf(children):
             found: list[str] = []
             for child in children:
+                if isinstance(child, Fresh):
+                    continue  # it narrows what another child says, and hits nothing itself
                 if len(found) < _HITS and evaluate(child, facts, recipient) is YES:
                     found += _hits(child, facts, recipient)
             return found

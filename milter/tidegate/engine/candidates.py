@@ -7,12 +7,14 @@ Theory of the memory. Who sends, to whom, and the From header recur: a site has 
 sends more than one message. What the index says of such a text is the same each time, so each worker remembers it for
 a few thousand of each kind, and a set of rules that asks ten fields costs little more than one that asks two. What
 would not be the same is not remembered: a field that can't be read, and what many rules are about. Times don't matter:
-a list item that has expired still counts here, so that what is found can only be too much.
+a list item that has expired still counts here, so that what is found can only be too much. Live lists change without a
+new index: whoever has new ones begins with an empty memory (`unremembered`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 
@@ -69,6 +71,12 @@ def prepare(index: Index, at_rcpt: Index) -> Asks:
         at_rcpt=_asks(at_rcpt),
         unkeyed_at_rcpt=at_rcpt.unkeyed,
     )
+
+
+def unremembered(asks: Asks) -> Asks:
+    """The same without what was remembered: a list that is asked has changed."""
+    boxes = tuple((header, those, Memory()) for header, those, _ in asks.mailboxes)
+    return replace(asks, senders=Memory(), recipients=Memory(), mailboxes=boxes)
 
 
 def _asks(index: Index) -> tuple[Ask, ...]:

@@ -173,6 +173,8 @@ def _list_keys(field: str, data: MemberListData | None, room: int) -> tuple[Key,
     """
     if data is None or data.unavailable is not None:
         return None
+    if data.live is not None:  # its items are not known here, and change without a new index
+        return (Key(Slot.LIST, field, data.name),)
     row = find_field(field)
     natural = NATURAL_KIND.get(row.type) if row is not None else None
     kind = ListKind.LOGIN if data.kind is ListKind.MAP else data.kind

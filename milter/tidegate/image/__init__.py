@@ -3,6 +3,7 @@
 codec       the model as JSON and back
 layout      header, checksums, sections
 lists       sorted keyed hashes
+replica     lists whose entries come and go without a new generation
 databases   patterns that are asked together
 traits      what is computed from all rules once
 build       from what was loaded to the image

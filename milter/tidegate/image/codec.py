@@ -33,7 +33,9 @@ from tidegate.model import (
     ExceptClause,
     Exempt,
     Expect,
+    Fresh,
     ListKind,
+    LiveSource,
     Mode,
     Never,
     Not,
@@ -212,6 +214,7 @@ WHOLES: Final = many(WHOLE)
 PLACE = record(Place, TEXT, WHOLE, WHOLE, WHOLE)
 CAUSE = record(Cause, choice(Doubt), TEXT)
 CONVENTIONS = record(Conventions, TEXT, TEXT)
+LIVE_SOURCE = record(LiveSource, TEXT, TEXT, NUMBER, TRUTH)
 
 _INNER = Codec(_write_condition, _read_condition)  # conditions hold conditions: the table refers to itself
 _TEST = record(Test, TEXT, choice(Operator), many(plain(str, int, bool)), optional(TEXT), optional(choice(ListKind)))
@@ -224,6 +227,7 @@ CONDITION: Final = union(
     test=(Test, _TEST),
     rcpt=(Recipients, record(Recipients, choice(Quantifier), _INNER)),
     unknown=(Unknowable, record(Unknowable, CAUSE)),
+    fresh=(Fresh, record(Fresh, TEXT)),
 )
 _TEMPLATE = record(Template, TEXT)
 _REPLY = record(ReplyTemplate, WHOLE, TEXT, _TEMPLATE)

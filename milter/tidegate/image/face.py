@@ -6,11 +6,11 @@ message alike over the same lists. What is written for people (description, owne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from typing import Final
 
-from tidegate.image.codec import CONVENTIONS, RULE, compact, dump
+from tidegate.image.codec import CONVENTIONS, LIVE_SOURCE, RULE, compact, dump
 from tidegate.model import Loaded, Rule
 
 _FOR_PEOPLE: Final = frozenset({"description", "owner", "place", "digest"})
@@ -30,6 +30,8 @@ def faces(loaded: Loaded) -> Faces:
     form = blake2b(dump(CONVENTIONS, loaded.conventions), digest_size=16)
     for one in sorted(loaded.lists, key=lambda data: data.name):
         form.update(f"\n{one.kind.value} {one.unavailable is None} {one.name}".encode("utf-8", "backslashreplace"))
+        if one.live is not None:
+            form.update(dump(LIVE_SOURCE, replace(one.live, allows=False)))
     rules = tuple([_face(rule) for rule in loaded.rules])
     for face in sorted(rules):
         form.update(face.encode())

@@ -2,7 +2,9 @@
 
 Promises: opening costs some milliseconds whatever the number of rules, in steps so short that a session in flight does
 not notice; a rule is decoded when it is first touched, and about a thousand stay decoded. Threads share a generation
-without locks: what they write is single assignments, and whoever comes late does the same work again.
+without locks: what they write is single assignments, and whoever comes late does the same work again. Live lists come
+from replicas beside the image; new replicas make a new object of the same generation, so a message that keeps the one
+it began with keeps its lists too.
 Refuses: an image that is damaged, and one whose pattern databases this machine's engine can't use (BadImage): a pattern
 that can't be asked would have to be answered NO.
 """
@@ -14,7 +16,7 @@ from typing import Final
 
 from tidegate import patterns
 from tidegate.conditions.text import fold
-from tidegate.engine.candidates import prepare
+from tidegate.engine.candidates import prepare, unremembered
 from tidegate.image.codec import CONVENTIONS, RULE, MalformedError, load
 from tidegate.image.databases import Databases, Literal, Tree
 from tidegate.image.layout import (
@@ -28,9 +30,10 @@ from tidegate.image.layout import (
     section,
     verify,
 )
-from tidegate.image.lists import LIST_HEADER, Members
+from tidegate.image.lists import LIST_HEADER, ListHeader, Members
+from tidegate.image.replica import LiveMembers, Replicas, empty_replica
 from tidegate.image.traits import TRAITS, TREES, FieldTrees, Rows, Tables, Traits, Trees, read_piece, read_singles
-from tidegate.model import Asks, Conventions, Index, Rule
+from tidegate.model import Asks, Conventions, Index, LiveSource, Rule
 
 DECODED: Final = 500
 """Rules in one of the two halves of the cache: when the young half is full it becomes the old one."""
@@ -94,9 +97,9 @@ class Generation:
     """One image, opened; implements model.PolicySet. The buffer must not change as long as this lives."""
 
     __slots__ = (
-        "_body", "_databases", "_lists", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view", "_young",
-        "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient", "reads_body",
-        "watched",
+        "_body", "_databases", "_lists", "_live", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view",
+        "_young", "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient",
+        "reads_body", "watched",
     )  # fmt: skip
     number: int
     digest: str
@@ -178,9 +181,14 @@ class Generation:
 
     def _open_lists(self, spans: tuple[Span, ...], trees: Trees) -> Iterator[None]:
         levels = {tree.name: tree.levels for tree in trees.lists}
-        self._lists: dict[str, Members] = {}
+        self._lists: dict[str, Members | LiveMembers] = {}
+        self._live: list[ListHeader] = []
         for count, span in enumerate(spans):
-            header = load(LIST_HEADER, section(self._body, span))
+            header: ListHeader = load(LIST_HEADER, section(self._body, span))
+            if header.live is not None and header.unavailable is None:
+                self._live.append(header)
+                self._lists[header.name] = _live_members(header, header.live, {})
+                continue
             members = Members(header, self._body, self._singles.matches)
             if header.name in levels:
                 members.plant(levels[header.name], self._databases)
@@ -238,7 +246,29 @@ class Generation:
         self._young[number] = rule
         return rule
 
-    def list(self, name: str) -> Members | None:
+    def with_replicas(self, replicas: Replicas) -> Generation:
+        """The same generation with its live lists as they are now; itself where it has none.
+
+        What was remembered of its lists is forgotten with them: the other one begins with memories of its own.
+        """
+        if not self._live:
+            return self
+        other = Generation.__new__(Generation)
+        for name in Generation.__slots__:
+            setattr(other, name, getattr(self, name))
+        live = {one.name: _live_members(one, one.live, replicas) for one in self._live if one.live is not None}
+        other._lists = {**self._lists, **live}
+        other.asks = unremembered(self.asks)
+        return other
+
+    def with_empty_lists(self) -> Generation:
+        """The same with every live list read and empty: how a policy is tried where there is no Redis."""
+        sources = [one.live for one in self._live if one.live is not None]
+        return self.with_replicas(
+            {(one.name, one.form): empty_replica(one.name, one.form, self.conventions) for one in sources}
+        )
+
+    def list(self, name: str) -> Members | LiveMembers | None:
         """The list of this name, or None."""
         return self._lists.get(name)
 
@@ -250,3 +280,9 @@ class Generation:
         """The rules keyed by patterns of this field that `text` can concern."""
         known = self._patterns.get(field)
         return known.rules(text) if known is not None else ()
+
+
+def _live_members(header: ListHeader, source: LiveSource, replicas: Replicas) -> LiveMembers:
+    """One live list, with its replica if there is one."""
+    replica = replicas.get((source.name, source.form))
+    return LiveMembers(header.name, source, header.stale, frozenset(header.doubted), replica)

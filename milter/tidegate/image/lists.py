@@ -18,6 +18,7 @@ from typing import Final
 
 from tidegate.conditions.members import glob_matches, is_glob, lookup_keys, shapes_of
 from tidegate.image.codec import (
+    LIVE_SOURCE,
     NUMBER,
     TEXT,
     TEXTS,
@@ -33,7 +34,7 @@ from tidegate.image.codec import (
 )
 from tidegate.image.databases import Databases, Levels, Tree
 from tidegate.image.layout import SPAN, Sections, Span, section
-from tidegate.model import Cause, Doubt, EntryState, ListItem, ListKind, MemberListData
+from tidegate.model import Cause, Doubt, EntryState, ListItem, ListKind, LiveSource, MemberListData
 from tidegate.patterns import encode
 
 SMALL: Final = 500
@@ -45,7 +46,7 @@ FEW_GLOBS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ListHeader:
-    """What an image says of one list. `special` are the indices of globs or patterns."""
+    """What an image says of a list: `special` are the indices of globs or patterns, `live` where its entries are."""
 
     name: str
     kind: ListKind
@@ -59,11 +60,13 @@ class ListHeader:
     hashes: Span
     ends: Span
     texts: Span
+    live: LiveSource | None = None
 
 
 LIST_HEADER: Final[Codec] = record(
-    ListHeader, TEXT, choice(ListKind), optional(TEXT), TEXT, TRUTH, TEXTS, TEXT, WHOLES, WHOLES, SPAN, SPAN, SPAN
-)
+    ListHeader, TEXT, choice(ListKind), optional(TEXT), TEXT, TRUTH, TEXTS, TEXT, WHOLES, WHOLES, SPAN, SPAN, SPAN,
+    optional(LIVE_SOURCE),
+)  # fmt: skip
 _ITEM: Final[Codec] = record(ListItem, TEXT, TEXTS, optional(NUMBER))
 _PLAIN: Final = 0x3D  # "=" before an item that is a key alone; the others are JSON, which begins with "["
 
@@ -140,6 +143,7 @@ def write_list(
         sections.add(body.hashes),
         sections.add(body.ends),
         sections.add(body.texts),
+        data.live,
     )
     ends = memoryview(body.ends).cast("Q")
     special = tuple(_read_item(bytes(body.texts[ends[at] : ends[at + 1]])).key for at in body.special)

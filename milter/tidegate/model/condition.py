@@ -85,7 +85,14 @@ class Unknowable:
     cause: Cause
 
 
-Condition: TypeAlias = "Always | Never | AllOf | AnyOf | Not | Test | Recipients | Unknowable"
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """YES while the list `list_name` is as its source has it; UNKNOWN where it is only known as it was a while ago."""
+
+    list_name: str
+
+
+Condition: TypeAlias = "Always | Never | AllOf | AnyOf | Not | Test | Recipients | Unknowable | Fresh"
 
 
 @dataclass(frozen=True, slots=True)

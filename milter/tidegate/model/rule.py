@@ -226,8 +226,25 @@ class ListItem:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSource:
+    """Where the entries of a live list come from, and how they are kept.
+
+    `form` says how they are written: a list type, or `logins` for the map of that name. `max_stale`: seconds after
+    which what a list that nobody confirms lets pass is in doubt; 0: never. `allows`: something lets mail pass by it.
+    """
+
+    name: str
+    form: str
+    max_stale: float = 0.0
+    allows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MemberListData:
-    """One list as loaded. `unavailable` set: it exists but can't be asked, and why."""
+    """One list as loaded. `unavailable` set: it exists but can't be asked, and why.
+
+    `live` set: its entries are not part of the policy; each worker asks a replica of them.
+    """
 
     name: str
     kind: ListKind
@@ -237,6 +254,7 @@ class MemberListData:
     place: Place = field(default_factory=lambda: Place("", 0, 0))
     digest: str = ""
     doubted: tuple[str, ...] = ()  # as MemberList.doubted
+    live: LiveSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

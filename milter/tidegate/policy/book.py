@@ -96,7 +96,7 @@ class ConditionBook:
             findings.add("circular-use", message, text.place)
             return None
         built = ConditionBuilder(names, findings).build(text.node, "the condition")
-        if built is not None and (names.stale_lists or self._milder):
+        if built is not None and (names.stale_lists or names.aging_lists or self._milder):
             milder = ConditionBuilder(names, Findings()).build(text.node, "the condition", milder=True)
             if milder is not None:
                 self._milder[name] = milder

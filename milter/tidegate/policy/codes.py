@@ -107,6 +107,10 @@ BUILDER_CODES: dict[str, CodeRow] = {
         "restore the file; if it is meant so, `tidegate confirm`",
     ),
     "duplicate-key-line": CodeRow("a key stands twice in a map; the first counts", "merge the two", _WARNING),
+    "no-redis": CodeRow(
+        "a list is kept in Redis, and no Redis is configured",
+        "set `redis:` in the settings, or give the list `items` or a `file`",
+    ),
     "list-unavailable": CodeRow("rules ask a list that can't be asked", "repair the list", _WARNING),
     "no-login-map": CodeRow(
         "a rule asks whether the sender is aligned, and there is no map `logins`", "add the list `logins`", _WARNING

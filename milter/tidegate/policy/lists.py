@@ -1,7 +1,8 @@
-"""Lists from nodes: type, and where the items come from (`items` written here, or a `file`).
+"""Lists from nodes: type, and where the items come from (`items` written here, a `file`, or Redis).
 
 An item written in the policy is part of the entry, so a bad one is a problem of the entry. A line of a file is data: a
-bad one is skipped with a warning of its own (policy/listfiles.py).
+bad one is skipped with a warning of its own (policy/listfiles.py). Entries in Redis are no part of the policy at all:
+they come and go without a load, and each worker asks a replica of them.
 """
 
 from __future__ import annotations
@@ -9,23 +10,35 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tidegate.conditions.members import normalise, normalise_grant, own_keys
-from tidegate.model import Conventions, FieldType, ListItem, ListKind, MemberListData, Place, ReadFile
+from tidegate.model import (
+    Conventions,
+    FieldType,
+    ListItem,
+    ListKind,
+    LiveSource,
+    MemberListData,
+    Place,
+    ReadFile,
+)
 from tidegate.policy.comparisons import check_pattern, tell_wildcard
 from tidegate.policy.dates import SOON, read_moment
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.listfiles import MAX_DOUBTED, read_lines
-from tidegate.policy.names import RESERVED_LISTS, Names
+from tidegate.policy.names import ID, RESERVED_LISTS, Names
 from tidegate.policy.nodes import TEXT, Mapping, Node, Scalar, Sequence
+from tidegate.policy.staleness import read_age
 from tidegate.policy.suggest import shown
 
 LIST_KEYS: dict[str, str] = {
     "type": "address, domain, login, ip, string, regex or map",
     "items": "the items, written here",
     "file": "a file below the policy directory, one item to a line",
-    "redis": "a live list (not yet)",
+    "redis": "a live list: its name in Redis (`tidegate list`)",
+    "max_stale": "of a live list: how old it may be where it lets mail pass (any age)",
     "description": "for people",
     "owner": "for people",
 }
+SOURCES = ("items", "file", "redis")
 ITEM_KEYS: dict[str, str] = {"item": "the item", "until": "the last day or minute, inclusive"}
 KINDS: dict[ListKind, str] = {
     ListKind.ADDRESS: "user@example.com, user@, @example.com, @.example.com, globs",
@@ -66,11 +79,21 @@ def build_list(name: str, node: Node, names: Names, read_file: ReadFile, finding
     for key in ("description", "owner"):
         if key in keys:
             findings.text(keys[key], f"`{key}`")
+    if "max_stale" in keys and "redis" not in keys:
+        message = "`max_stale` is of lists in Redis; a list of the policy is as old as the policy"
+        findings.add("bad-value", message, keys["max_stale"], cure="remove it")
     kind = read_kind(name, keys["type"], findings) if "type" in keys else None
     _one_source(written, findings)
     if kind is None or findings.errors() > before:
         return None
     doubted: tuple[str, ...] = ()
+    if "redis" in keys:
+        live = _live(name, kind, keys, names, findings)
+        if live is None:
+            return None
+        if live.max_stale:
+            names.aging_lists.add(name)
+        return MemberListData(name, kind, place=node.place, live=live)
     if "items" in keys:
         items = _items(name, kind, keys["items"], names, findings)
     else:
@@ -86,6 +109,9 @@ def not_repeated(last: MemberListData, node: Node | None, names: Names, read_fil
     What both say is certain, whatever is wrong with the rest.
     """
     pairs = {key.text: value for key, value in node.pairs} if isinstance(node, Mapping) else {}
+    if last.live is not None:
+        written = pairs.get("redis")
+        return () if isinstance(written, Scalar) and written.text == last.live.name else ("",)
     silent = Findings()  # what is wrong with the text has been told
     items: list[ListItem] = []
     if "items" in pairs:
@@ -99,15 +125,29 @@ def not_repeated(last: MemberListData, node: Node | None, names: Names, read_fil
 
 
 def _one_source(written: Mapping, findings: Findings) -> None:
-    redis = next((key for key, _ in written.pairs if key.text == "redis"), None)
-    if redis is not None:
-        findings.add("not-yet", "this version does not read lists from Redis yet", redis)
-        return
-    sources = [key for key, _ in written.pairs if key.text in ("items", "file")]
+    sources = [key for key, _ in written.pairs if key.text in SOURCES]
     if not sources:
-        findings.add("missing-key", "a list needs `items` or `file`", written)
+        findings.add("missing-key", "a list needs `items`, `file` or `redis`", written)
     for key in sources[1:]:
         findings.add("bad-value", f"`{key.text}` stands beside `{sources[0].text}`; a list has one source", key)
+
+
+def _live(name: str, kind: ListKind, keys: dict[str, Node], names: Names, findings: Findings) -> LiveSource | None:
+    """A list whose entries are in Redis; None after its problems were named."""
+    before = findings.errors()
+    known = findings.text(keys["redis"], "`redis`")
+    if known is not None and not ID.match(known):
+        findings.add("bad-id", f"{shown(known)} can't be the name of a list in Redis", keys["redis"])
+    if kind is ListKind.REGEX:
+        cure = "keep patterns in `items` or a `file`: each is checked before it is in force"
+        findings.add("bad-value", "patterns can't come from Redis", keys["redis"], cure=cure)
+    if not names.redis:
+        findings.add("no-redis", f"the list `{name}` is kept in Redis, and no Redis is configured", keys["redis"])
+    age = read_age(keys["max_stale"], "`max_stale`", False, findings) if "max_stale" in keys else None
+    if known is None or findings.errors() > before:
+        return None
+    form = name if name in RESERVED_LISTS and kind is ListKind.MAP else kind.value
+    return LiveSource(known, form, age.seconds if age is not None else 0.0, name in RESERVED_LISTS)
 
 
 def read_kind(name: str, node: Node, findings: Findings) -> ListKind | None:

@@ -18,6 +18,7 @@ from tidegate.model import (
     EntryKind,
     EntryState,
     Loaded,
+    MemberListData,
     Mode,
     Place,
     ReadFile,
@@ -89,6 +90,7 @@ def load_policy(
     confirmed: bool = False,
     stale: Mapping[EntryKey, float] = _NOTHING_STALE,
     broken: Mapping[EntryKey, Sequence[str]] = _NOTHING_BROKEN,
+    redis: bool = True,
 ) -> LoadedPolicy:
     """Load policies, with their examples.
 
@@ -97,10 +99,10 @@ def load_policy(
     entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
     mapping says why, otherwise it killed the loader. `last_file` reads a list file as it last was good; `confirmed`: a
     person said that what is missing is meant to be gone. `stale`: since when entries are STALE (POSIX seconds),
-    `broken`: what last stood there of those that are not valid.
+    `broken`: what last stood there of those that are not valid. `redis`: lists can come from there.
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
-    desk = Desk(Names(conventions, now), accepted or {}, progress, reasons, stale=stale)
+    desk = Desk(Names(conventions, now, redis=redis), accepted or {}, progress, reasons, stale=stale)
     files = ListFiles(read_file, last_file, confirmed)
     texts = _read(sources, desk, broken)
     lists = ListBook(desk, texts[EntryKind.LIST], files)
@@ -116,7 +118,7 @@ def load_policy(
     found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *files.read.values())})
     loaded = Loaded(
         rules=tuple(sorted(rules.rules, key=lambda rule: (rule.priority, rule.id))),
-        lists=tuple(lists.lists.values()),
+        lists=tuple(_allowing(data, rules.allowing) for data in lists.lists.values()),
         entries=tuple(sorted(desk.entries.values(), key=lambda one: (_order(one.place), str(one.key)))),
         problems=tuple(sorted(found, key=lambda one: _order(one.place))),
         texts=desk.texts,
@@ -124,6 +126,13 @@ def load_policy(
     )
     good, stale_lists = frozenset(lists.good - lists.stale), frozenset(lists.stale)
     return LoadedPolicy(loaded, rules.examples, good, stale_lists, desk.broken, rules.due)
+
+
+def _allowing(data: MemberListData, allowing: Collection[str]) -> MemberListData:
+    """A live list says whether something lets mail pass by it."""
+    if data.live is None or data.name not in allowing:
+        return data
+    return replace(data, live=replace(data.live, allows=True))
 
 
 def _order(place: Place) -> tuple[str, int, int]:
@@ -178,6 +187,7 @@ class _Rules:
         self._texts = texts
         self.rules: list[Rule] = []
         self.asks: dict[str, list[str]] = {}
+        self.allowing: set[str] = set()  # lists by which a rule lets mail pass
         self.examples: dict[str, tuple[Example, ...]] = {}
         self.due = 0.0  # when (POSIX seconds) the first `max_stale` ends; 0: never
         self._late: dict[str, str] = {}  # exempting rules, and what they ask that is not known at RCPT
@@ -274,6 +284,7 @@ class _Rules:
             self.rules.append(rule if rule.state is judged else replace(rule, state=judged))
             if parts.late:
                 self._late[rule.id] = parts.late
+            self.allowing |= parts.allowing
             for one in parts.lists:
                 self.asks.setdefault(one, []).append(rule.id)
             if parts.aligned and "logins" not in desk.names.lists:

@@ -30,6 +30,7 @@ class Built:
     lists: frozenset[str] = frozenset()  # that it asks by name
     inbound: bool = False  # it names inbound mail
     aligned: bool = False  # it asks the map `logins`
+    allowing: frozenset[str] = frozenset()  # those of them of which a YES makes a verdict milder
     latest: Stage = Stage.CONNECT  # the last stage that a field of it needs
     quantified: bool = False
     picks: bool = False  # any_rcpt or all_rcpt: recipients that an edit can call `matched`
@@ -65,6 +66,8 @@ class Names:
     now: float  # POSIX seconds
     lists: dict[str, ListKind | None] = field(default_factory=dict)  # None: of a type that can't be read
     stale_lists: set[str] = field(default_factory=set)
+    aging_lists: set[str] = field(default_factory=set)  # live ones with a `max_stale`
+    redis: bool = True  # lists can come from there
     inbound_lists: set[str] = field(default_factory=set)  # text lists with the item `inbound`
     revive: Callable[[str], bool] = _no_list
     conditions: Collection[str] = frozenset()

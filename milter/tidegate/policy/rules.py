@@ -68,6 +68,7 @@ class RuleParts:
     expect: Expect | None = None
     kept: bool = False
     lists: frozenset[str] = frozenset()  # that it asks by name
+    allowing: frozenset[str] = frozenset()  # those of them by which it lets mail pass
     inbound: bool = False
     aligned: bool = False
     stale_exempt: bool = False
@@ -173,11 +174,12 @@ def _conditions(keys: dict[str, Node], name: str, names: Names, parts: RuleParts
         parts.do = build_actions(keys["do"], name, names, findings)
     exempts = parts.do is not None and parts.do.exempt is not None
     acts = parts.do is not None and (parts.do.ending is not None or bool(parts.do.edits))
-    if exempts and acts:
+    both = exempts and acts
+    if both:
         # Judged as two: what it does by the strict reading of stale lists; what it exempts is in doubt with them.
         parts.stale_exempt = _rests_on_stale(keys, names, parts)
         exempts = False
-    builder = ConditionBuilder(names, findings, per_recipient=parts.per_recipient)
+    builder = ConditionBuilder(names, findings, per_recipient=parts.per_recipient, aging=both)
     built: list[Built] = []
     if "when" in keys:
         parts.when = builder.build(keys["when"], "`when`", milder=exempts)
@@ -187,6 +189,7 @@ def _conditions(keys: dict[str, Node], name: str, names: Names, parts: RuleParts
         parts.exceptions = _exceptions(keys["except"], builder, exempts, names, built, findings)
     for one in built:
         parts.lists |= one.lists
+        parts.allowing |= one.lists if both else one.allowing
         parts.inbound |= one.inbound
         parts.aligned |= one.aligned
         if one.latest > Stage.RCPT:
@@ -208,7 +211,7 @@ def _rests_on_stale(keys: dict[str, Node], names: Names, parts: RuleParts) -> bo
         nodes += [
             value for one in clauses.items if isinstance(one, Mapping) for key, value in one.pairs if key.text == "when"
         ]
-    builder = ConditionBuilder(names, Findings(), per_recipient=parts.per_recipient)
+    builder = ConditionBuilder(names, Findings(), per_recipient=parts.per_recipient, aging=True)
     both = [(builder.build(node, "", milder=False), builder.build(node, "", milder=True)) for node in nodes]
     return any(one is not None and other is not None and one.condition != other.condition for one, other in both)
 

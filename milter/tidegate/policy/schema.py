@@ -17,7 +17,7 @@ from tidegate.policy.actions import ACTIONS, KNOWN
 from tidegate.policy.comparisons import DIRECTIONS, WRITTEN_OPERATORS, operators_of
 from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
 from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
-from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS
+from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS, SOURCES
 from tidegate.policy.restraints import BRAKE_WORDS, EXPECT_KEYS, MAX_LOGINS
 from tidegate.policy.rules import MAX_PRIORITY
 from tidegate.policy.schedule import ACTIVE_KEYS, DAYS, SAMPLE_KEYS
@@ -133,15 +133,16 @@ def _rule() -> Schema:
 
 
 def _list() -> Schema:
-    manual = {name: line for name, line in LIST_KEYS.items() if name != "redis"}
     item = {"anyOf": [_TEXT, _object(ITEM_KEYS, {"until": _DATE}, ("item",))]}
     mapped = {"type": "object", "additionalProperties": _several(_TEXT)}
     kinds = "; ".join(f"{kind.value}: {line}" for kind, line in KINDS.items())
     values: dict[str, Schema] = {
         "type": {**_words(one.value for one in ListKind), "description": kinds},
         "items": {"anyOf": [{"type": "array", "items": item}, mapped]},
+        "redis": _ID,
+        "max_stale": _AGE,
     }
-    return _object(manual, values, ("type",)) | {"oneOf": [{"required": ["items"]}, {"required": ["file"]}]}
+    return _object(LIST_KEYS, values, ("type",)) | {"oneOf": [{"required": [one]} for one in SOURCES]}
 
 
 def _condition(recipient: bool) -> Schema:

@@ -38,16 +38,17 @@ class MaxStale:
 def build_max_stale(node: Node, findings: Findings) -> MaxStale | None:
     """`7d`, or `{after: 7d, then: defer}`."""
     if not isinstance(node, Mapping):
-        return _after(node, "`max_stale`", False, findings)
+        return read_age(node, "`max_stale`", False, findings)
     written = findings.mapping(node, "`max_stale`")
     if written is None:
         return None
     keys = findings.keys(written, "`max_stale`", MAX_STALE_KEYS, required=("after",))
     then = findings.choice(keys["then"], "`then`", THEN) if "then" in keys else THEN[0]
-    return _after(keys["after"], "`after`", then == "defer", findings) if "after" in keys else None
+    return read_age(keys["after"], "`after`", then == "defer", findings) if "after" in keys else None
 
 
-def _after(node: Node, what: str, defers: bool, findings: Findings) -> MaxStale | None:
+def read_age(node: Node, what: str, defers: bool, findings: Findings) -> MaxStale | None:
+    """`12h` or `7d`; None after its problem was named."""
     text = findings.text(node, what)
     if text is None:
         return None

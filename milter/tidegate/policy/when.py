@@ -16,6 +16,7 @@ from tidegate.model import (
     Condition,
     Doubt,
     Field,
+    Fresh,
     Not,
     Quantifier,
     Recipients,
@@ -44,11 +45,14 @@ class ConditionBuilder:
     """Builds the conditions of one entry, and remembers what they need.
 
     `per_recipient`: the rule is judged at RCPT, so bare recipient names mean that one recipient. `milder`: a YES of
-    what is built makes a verdict milder (an exception, an exempt).
+    what is built makes a verdict milder (an exception, an exempt). `aging`: what live lists say that are too old is in
+    doubt whatever it does to the verdict, since the rule both acts and exempts.
     """
 
     __slots__ = (
+        "_aging",
         "_aligned",
+        "_allowing",
         "_findings",
         "_inbound",
         "_latest",
@@ -60,7 +64,8 @@ class ConditionBuilder:
         "_size",
     )
 
-    def __init__(self, names: Names, findings: Findings, *, per_recipient: bool = False) -> None:
+    def __init__(self, names: Names, findings: Findings, *, per_recipient: bool = False, aging: bool = False) -> None:
+        self._aging = aging
         self._names = names
         self._findings = findings
         self._rcpt = per_recipient
@@ -68,6 +73,7 @@ class ConditionBuilder:
 
     def _start(self) -> None:
         self._lists: set[str] = set()
+        self._allowing: set[str] = set()
         self._inbound = self._aligned = self._quantified = self._picks = False
         self._latest = Stage.CONNECT
         self._size = 0
@@ -86,6 +92,7 @@ class ConditionBuilder:
             frozenset(self._lists),
             self._inbound,
             self._aligned,
+            frozenset(self._allowing),
             self._latest,
             self._quantified,
             self._picks,
@@ -195,6 +202,7 @@ class ConditionBuilder:
             findings.add("too-large", f"with the condition `{name}` it is nested deeper than {MAX_DEPTH} levels", node)
             return None, depth
         self._lists |= found.lists
+        self._allowing |= found.lists if milder else found.allowing
         self._inbound |= found.inbound
         self._aligned |= found.aligned
         self._quantified |= found.quantified
@@ -228,8 +236,14 @@ class ConditionBuilder:
             return None
         self._note(row, test)
         name = test.list_name
-        if milder and name is not None and name in self._names.stale_lists:
-            return AllOf((test, Unknowable(Cause(Doubt.PASSING, f"list {name} is only known as it last was"))))
+        if name is None:
+            return test
+        if milder:
+            self._allowing.add(name)
+            if name in self._names.stale_lists:
+                return AllOf((test, Unknowable(Cause(Doubt.PASSING, f"list {name} is only known as it last was"))))
+        if (milder or self._aging) and name in self._names.aging_lists:
+            return AllOf((test, Fresh(name)))
         return test
 
     def _note(self, row: Field, test: Test) -> None:
