@@ -33,7 +33,7 @@ LIST_KEYS: dict[str, str] = {
     "type": "address, domain, login, ip, string, regex or map",
     "items": "the items, written here",
     "file": "a file below the policy directory, one item to a line",
-    "redis": "a live list: its name in Redis (`tidegate list`)",
+    "redis": "a live list: its name in Redis",
     "max_stale": "of a live list: how old it may be where it lets mail pass (any age)",
     "description": "for people",
     "owner": "for people",
