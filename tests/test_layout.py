@@ -18,9 +18,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "milter" / "tidegate"
 
-_CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "engine", "image"})
+_CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "revisions", "engine", "image"})
 _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
-    {"channel", "control", "notify", "records", "ledger", "postfix"}
+    {"channel", "control", "notify", "records", "ledger", "postfix", "store"}
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -41,7 +41,9 @@ LAW: dict[str, frozenset[str]] = {
     "ledger": frozenset({"records"}),
     "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
-    "settings": frozenset({"model", "policy", "alerts", "records"}),
+    "revisions": frozenset({"model"}),
+    "store": frozenset({"model", "revisions", "limits"}),
+    "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
     "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
@@ -52,7 +54,7 @@ LAW: dict[str, frozenset[str]] = {
     "__init__": frozenset(),
 }
 # Rooms whose answers depend on their arguments alone.
-PURE = ("model", "conditions", "policy", "limits", "engine")
+PURE = ("model", "conditions", "policy", "limits", "revisions", "engine")
 IMPURE = frozenset({"os", "socket", "time", "random", "secrets", "logging", "structlog", "threading", "subprocess"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 LIBRARIES = {"yaml": "policy", "milter": "front", "Milter": "front", "redis": "store"}

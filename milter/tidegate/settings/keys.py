@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.settings.values import Listen, ListenKind
+from tidegate.store import address
 
 _PATH_LIMIT = 107  # bytes of a unix socket address (struct sockaddr_un) without its NUL
 _TEMPORARY = len(".4194304.new")  # what the supervisor appends while it opens the socket
@@ -185,6 +186,34 @@ def _delimiter(text: str) -> str:
     return text
 
 
+def _redis(text: str) -> str:
+    if text in ("off", "false", "no", "none"):
+        return ""
+    try:
+        address.parse(text)
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
+    return text
+
+
+def _redis_user(text: str) -> str:
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,100}", text):
+        raise UnusableError("write the name of a user of Redis's ACL, such as tidegate-prod")
+    return text
+
+
+def _environment(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
+        raise UnusableError("write a word of a-z, 0-9, - and _ such as prod")
+    return text
+
+
+def _node(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", text):
+        raise UnusableError("write a name such as mx1.example.com")
+    return text
+
+
 KEYS: dict[str, KeyRow] = {
     "listen": KeyRow(
         _listen, "`unix:/path`, `inet:host:port` (Postfix's spelling) or `inet:port@host` (libmilter's)", "required"
@@ -246,6 +275,26 @@ KEYS: dict[str, KeyRow] = {
     "canary_longest": KeyRow(
         duration(1, 86400.0), "after that it is for all with what it saw, marked unproven, 1 s to a day", "`10m`"
     ),
+    "redis": KeyRow(
+        _redis,
+        "`redis://host:port/db`, `rediss://…` (TLS), `unix:///path`, `redis+sentinel://host:port,host:port/service`, "
+        "`redis+cluster://host:port,host:port` (`rediss+…` with TLS), or `off`",
+        "`off`",
+    ),
+    "redis_user": KeyRow(_redis_user, "the user of Redis's ACL", "Redis's `default`"),
+    "redis_password_file": KeyRow(path, "a file that holds its password; read whenever we connect", "none"),
+    "redis_ca_file": KeyRow(path, "who signed Redis's TLS certificate (PEM)", "the system's"),
+    "redis_cert_file": KeyRow(path, "our TLS certificate, where Redis asks for one (PEM)", "none"),
+    "redis_key_file": KeyRow(path, "its key (PEM)", "in the certificate's file"),
+    "redis_sentinel_user": KeyRow(_redis_user, "the user of the Sentinels' ACL", "their `default`"),
+    "redis_sentinel_password_file": KeyRow(path, "a file that holds the Sentinels' password", "none"),
+    "redis_unreviewed": KeyRow(
+        one_of("refuse", "allow"),
+        "policy that somebody wrote into Redis by hand: `refuse`, or `allow` it to be in force",
+        "`refuse`",
+    ),
+    "environment": KeyRow(_environment, "which policy of the Redis is ours: `dev`, `test`, `prod`, …", "`prod`"),
+    "node": KeyRow(_node, "what the fleet calls this machine", "its host name"),
 }
 
 SECTIONS: dict[str, str] = {

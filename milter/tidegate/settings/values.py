@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -78,7 +79,23 @@ class Settings:
     canary_time: float = 60.0
     canary_messages: int = 50
     canary_longest: float = 600.0
+    redis: str = ""  # a URL that store/address.py reads; "": off
+    redis_user: str = ""
+    redis_password_file: str = ""
+    redis_ca_file: str = ""
+    redis_cert_file: str = ""
+    redis_key_file: str = ""
+    redis_sentinel_user: str = ""
+    redis_sentinel_password_file: str = ""
+    redis_unreviewed: str = "refuse"  # allow
+    environment: str = "prod"
+    node: str = ""  # "": the host name
     alerts: AlertSettings = field(default_factory=AlertSettings)
+
+    @property
+    def node_name(self) -> str:
+        """What the fleet calls this machine."""
+        return self.node or socket.gethostname()
 
 
 def to_json(settings: Settings) -> str:

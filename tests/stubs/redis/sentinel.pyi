@@ -1,0 +1,9 @@
+from typing import Any
+
+from redis import Redis
+
+class Sentinel:
+    def __init__(
+        self, sentinels: list[tuple[str, int]], sentinel_kwargs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None: ...
+    def master_for(self, service_name: str) -> Redis: ...
