@@ -49,10 +49,16 @@ $(STAMP): tests/setup/requirements-dev.txt
 	fi
 	@[ -O Makefile ] || chown -R --reference=Makefile $(VENV)
 
+# Tests mostly wait, so there are more of them than CPUs. JOBS=0 runs them one after the other, and so does a machine
+# without pytest-xdist.
+JOBS := $(shell echo $$(( $$(nproc) * 2 )))
+
 test: packages $(STAMP)
 	@if [ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/mypy ]; then $(MAKE) --no-print-directory check; \
 	else echo 'NOT CHECKED: ruff and mypy are not installed' >&2; fi
-	@$(RUN) $(PYTHON) -m pytest
+	@if $(PYTHON) -c 'import xdist' 2>/dev/null; then parallel='-n $(JOBS) --dist loadgroup'; \
+	else echo 'pytest-xdist is not installed: one test after the other' >&2; fi; \
+	$(RUN) $(PYTHON) -m pytest $$parallel $(TESTS)
 
 check: $(STAMP)
 	@[ -x $(VENV)/bin/ruff ] && [ -x $(VENV)/bin/mypy ] || { \

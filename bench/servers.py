@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.harness.sink import free_port
+from tests.builders.ports import free_port
 from tidegate.control import UnreachableError, ask
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.builders.daemon import Daemon, reject_all, until
+from tests.builders.ports import free_port
 
 PROGRAM = "prometheus-alertmanager"
 GOOD = reject_all()
@@ -26,12 +26,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def url(folder: Path) -> Iterator[str]:
     """One that listens on loopback, and tells nobody."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     config = folder / "alertmanager.yml"
     config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
-    address = f"127.0.0.1:{port}"
+    address = f"127.0.0.1:{free_port()}"
     options = (f"--config.file={config}", f"--storage.path={folder / 'data'}", f"--web.listen-address={address}")
     with (folder / "alertmanager.log").open("wb") as log:
         process = subprocess.Popen([PROGRAM, *options, "--cluster.listen-address="], stderr=log, stdout=log)

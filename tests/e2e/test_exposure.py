@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.builders.daemon import Daemon, until
 from tests.builders.milterclient import MilterClient
+from tests.builders.ports import free_port
 from tidegate.cli import main
 from tidegate.ledger import Pen, Row, read_rows
 from tidegate.live.restraints import NO_HOLDS, By, Hold, write_holds
@@ -141,9 +141,7 @@ def test_what_is_too_old_is_forgotten(tmp_path: Path) -> None:
 
 def test_metrics_count_for_each_rule(tmp_path: Path) -> None:
     """`tidegate_rule_exposed_total`, by rule."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with Daemon(tmp_path, metrics=f"127.0.0.1:{port}") as daemon:
         daemon.policy(BROKEN)
         daemon.start()

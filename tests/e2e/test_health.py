@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.builders.daemon import ACCEPT_ALL, Daemon, reject_all, until
+from tests.builders.ports import free_port
 from tidegate.cli import main
 
 BROKEN = "version: 1\nrules:\n  - {id: stop, when: {logn: x}, do: {hold: {reason: a}}}\n...\n"
@@ -33,9 +33,7 @@ def asked(port: int, page: str) -> tuple[int, str]:
 
 @pytest.fixture
 def port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def status(daemon: Daemon) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.daemon import ROOT, Daemon, Session, until
+from tests.builders.ports import free_port
 
 POLICY = """version: 1
 rules:
@@ -25,13 +26,6 @@ rules:
   - {id: broken, when: {subjekt: hello}, do: {hold: {reason: look}}}
 ...
 """
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody has."""
-    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as link:
-        link.bind((host, 0))
-        return int(link.getsockname()[1])
 
 
 def page(address: str) -> dict[str, float]:

@@ -59,6 +59,10 @@ def judged(
     return judge(a_transaction(rcpt=rcpt, headers=headers), policies, NOW)
 
 
+def _name(value: object) -> str:
+    return str(sorted(value) if isinstance(value, set) else value)
+
+
 @pytest.mark.parametrize(
     ("edits", "expected"),
     [
@@ -83,7 +87,7 @@ def judged(
         ((RemoveRecipient(A), RemoveRecipient(B), Bcc(C)), {C}),
         ((RemoveRecipient(A), RemoveRecipient(B), AddRecipient(D)), {D}),
     ],
-    ids=str,
+    ids=_name,
 )
 def test_recipients(edits: tuple[Edit, ...], expected: set[str]) -> None:
     """((accepted - removed) or redirected) | added | bcc, whatever the order."""

@@ -36,7 +36,8 @@ def post(url: str, body: bytes, timeout: float, headers: Mapping[str, str] | Non
     else:
         link = http.client.HTTPConnection(host, port, timeout=timeout)
     # The timeout of a socket begins anew with each byte of a server that drips.
-    alarm = threading.Timer(timeout, _cut, (link,))
+    late = threading.Event()
+    alarm = threading.Timer(timeout, _cut, (link, late))
     alarm.daemon = True
     alarm.start()
     try:
@@ -49,7 +50,7 @@ def post(url: str, body: bytes, timeout: float, headers: Mapping[str, str] | Non
     except ssl.SSLCertVerificationError as error:
         raise UndeliveredError(f"its certificate does not verify: {error.verify_message}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, TimeoutError) or alarm.finished.is_set():
+        if isinstance(error, TimeoutError) or late.is_set():
             raise UndeliveredError(f"no answer within {timeout:g} s") from error
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         raise UndeliveredError(why) from error
@@ -65,7 +66,8 @@ def _final(status: int) -> bool:
     return status in (400, 405, 406, 410, 411, 413, 414, 415, 422)
 
 
-def _cut(link: http.client.HTTPConnection) -> None:
+def _cut(link: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()  # before the reader wakes up and asks why
     if link.sock is not None:
         try:
             link.sock.shutdown(socket.SHUT_RDWR)

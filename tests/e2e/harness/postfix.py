@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.harness.sink import free_port
+from tests.builders.ports import free_port
 from tests.e2e.harness.started import Started
 
 _PROGRAMS = "/usr/lib/postfix/sbin"

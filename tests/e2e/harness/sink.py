@@ -7,7 +7,6 @@ recipients. Refuses: anything but a relay's side of SMTP (no AUTH, no TLS, no BD
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import threading
 import time
@@ -188,10 +187,3 @@ class Sink:
 
     def _holding(self, mark: str) -> list[Arrival]:
         return [arrival for arrival in self.arrivals if mark.encode() in arrival.data]
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
