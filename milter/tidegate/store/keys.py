@@ -61,6 +61,11 @@ class Keys:
         """HASH: id → text, written by hand."""
         return self.key("unreviewed")
 
+    @property
+    def nodes(self) -> str:
+        """ZSET: name of a daemon → when it spoke last (POSIX seconds)."""
+        return self.key("nodes")
+
     def node(self, name: str) -> str:
         """STRING that expires: what the daemon of this name runs."""
         return self.key(f"node:{name}")

@@ -48,7 +48,6 @@ class Options:
             "socket_timeout": self.timeout,
             "socket_connect_timeout": self.timeout,
             "retry": Retry(NoBackoff(), 0),
-            "retry_on_timeout": False,
             "health_check_interval": 0,
             "decode_responses": False,
         }
