@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Collection, Mapping, Sequence
 
 from tidegate.model import Condition, Conventions, EntryKey, EntryKind, Loaded, Problem, Rule, Severity, Source
+from tidegate.policy.layers import NO_LAYER, NOTHING_COVERED, Covered, Layer
 from tidegate.policy.load import LoadedPolicy, load_policy
 
 NOW = 1_800_000_000.0
@@ -31,6 +32,8 @@ def load_text(
     stale: Mapping[EntryKey, float] | None = None,
     broken: Mapping[EntryKey, Sequence[str]] | None = None,
     redis: bool = True,
+    layer: Layer = NO_LAYER,
+    covered: Covered = NOTHING_COVERED,
 ) -> LoadedPolicy:
     """Load policies `1.yaml`, `2.yaml` …; `files` are list files, `lost` are policy files that can't be read."""
 
@@ -54,6 +57,8 @@ def load_text(
         stale=stale or {},
         broken=broken or {},
         redis=redis,
+        layer=layer,
+        covered=covered,
     )
 
 

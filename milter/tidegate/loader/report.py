@@ -136,6 +136,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "digest": entry.digest,
         "reason": entry.reason,
         "since": entry.since,
+        "overrides": entry.overrides,
     }
 
 
@@ -147,6 +148,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
         str(values["digest"]),
         str(values["reason"]),
         float(values["since"]),
+        str(values.get("overrides", "")),
     )
 
 
@@ -185,6 +187,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "digest": entry.digest,
         "reason": entry.reason,
         "since": entry.since,
+        "overrides": entry.overrides,
     }
 
 

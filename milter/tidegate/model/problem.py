@@ -57,6 +57,7 @@ class Entry:
     """One entry as the policy set has it: its state, and the reason where it isn't simply active.
 
     `since`: POSIX seconds of the first load that found it broken while its last valid text serves; 0: it is not.
+    `overrides`: where the entry of the same id stands that this one covers or removes; "": nowhere.
     """
 
     key: EntryKey
@@ -65,3 +66,4 @@ class Entry:
     digest: str = ""
     reason: str = ""
     since: float = 0.0
+    overrides: str = ""

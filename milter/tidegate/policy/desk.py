@@ -39,6 +39,7 @@ class Settled(Generic[Value]):
     text: str = ""  # in force
     digest: str = ""
     missing: bool = False  # STALE because its source is, while nothing says that anybody edited the entry
+    below: bool = False  # STALE, and what serves is the lower layer's (layers.py)
 
     @property
     def doubtful(self) -> bool:
@@ -62,13 +63,19 @@ class Desk:
     stale: Mapping[EntryKey, float] = field(default_factory=dict)  # POSIX seconds since when these are STALE
     broken: dict[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of what is not valid
     remembered: set[EntryKey] = field(default_factory=set)  # those that stand nowhere, by an earlier load's `broken`
+    upper: set[EntryKey] = field(default_factory=set)  # entries of the upper layer (layers.py)
+    upper_before: frozenset[EntryKey] = frozenset()  # whose accepted texts are the upper layer's
+    upper_texts: set[EntryKey] = field(default_factory=set)  # whose texts in force are
+    below: dict[EntryKey, list[EntryText]] = field(default_factory=dict)  # what the upper layer covers
+    covered: dict[EntryKey, Place] = field(default_factory=dict)  # where what it covers or removes stands
+    held: dict[EntryKey, str] = field(default_factory=dict)  # why what can't be read is not gone, of these
 
     def settle(self, key: EntryKey, texts: Sequence[EntryText], build: Build[Value]) -> Settled[Value]:
         """The entry `key`, which stands in `texts`: once, several times (a problem), or nowhere any more."""
         findings = Findings(key)
         place = texts[0].place if texts else NOWHERE
         value: Value | None = None
-        reason = self.why_absent
+        reason = self.held.get(key, self.why_absent)
         if len(texts) > 1:
             _tell_duplicates(key, texts, findings)
         elif texts:
@@ -85,13 +92,16 @@ class Desk:
             return Settled(key, value, EntryState.ACTIVE, place, findings, "", text.text, text.digest)
         if texts and (known := keep(texts)):
             self.broken[key] = known
-        last = self._last_valid(key, place, build)
+        below = self._from_below(key, place, build)
+        last = below or self._last_valid(key, place, build)
         digest = texts[0].digest if texts else ""
         if last is None:
             return Settled(key, None, EntryState.SKIPPED, place, findings, reason, "", digest)
         value, text = last
-        missing = not texts and bool(self.why_absent) and not self.damaged
-        return Settled(key, value, EntryState.STALE, place, findings, reason, text.text, text.digest, missing)
+        missing = not texts and (key in self.held or (bool(self.why_absent) and not self.damaged))
+        return Settled(
+            key, value, EntryState.STALE, place, findings, reason, text.text, text.digest, missing, bool(below)
+        )
 
     def last_text(self, key: EntryKey) -> EntryText | None:
         """The accepted text of an entry, read; None where there is none or it can't be read any more."""
@@ -100,6 +110,19 @@ class Desk:
             return None
         text = read_entry(key, written)
         return None if text.node is None or _broken(text.problems) else text
+
+    def _from_below(self, key: EntryKey, place: Place, build: Build[Value]) -> tuple[Value, EntryText] | None:
+        """What the lower layer's text builds to, where the upper one's never was valid. Its problems are nobody's."""
+        texts = self.below.get(key, [])
+        if key not in self.upper or key in self.upper_before or len(texts) != 1:
+            return None
+        name = f"{texts[0].place.source}: {key}"
+        self.progress(name)
+        if name in self.skip:
+            return None
+        findings = Findings(key)
+        value = _try(texts[0], build, findings)
+        return None if value is None or findings.broken else (value, replace(texts[0], place=place))
 
     def _last_valid(self, key: EntryKey, place: Place, build: Build[Value]) -> tuple[Value, EntryText] | None:
         """What the accepted text builds to. Its problems are nobody's: the text in the file has been told."""
@@ -127,9 +150,14 @@ class Desk:
         """Into the books. `keep`: its text stays in force for the next load."""
         key = settled.key
         since = self.since(settled) if settled.state is EntryState.STALE else 0.0
-        self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason, since)
+        below = self.covered.get(key)
+        overrides = str(below) if below is not None else ""
+        self.entries[key] = Entry(key, state, settled.place, settled.digest, reason or settled.reason, since, overrides)
         if keep and settled.text:
             self.texts[key] = settled.text
+            fresh = self.upper if settled.state is EntryState.ACTIVE else self.upper_before
+            if key in fresh and not settled.below:
+                self.upper_texts.add(key)
         found = settled.findings.problems[:MAX_PROBLEMS]
         self.problems += unplaced(found) if key in self.remembered else found
         hidden = len(settled.findings.problems) - MAX_PROBLEMS

@@ -32,6 +32,7 @@ from tidegate.policy.desk import Desk, Settled
 from tidegate.policy.examples import Example
 from tidegate.policy.excerpts import with_excerpts
 from tidegate.policy.findings import Findings
+from tidegate.policy.layers import NO_LAYER, NOTHING_COVERED, Covered, Layer, lay_over, tell_removed
 from tidegate.policy.listbook import ListBook, ListFiles, no_last_file
 from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping as MappingNode
@@ -59,6 +60,7 @@ class LoadedPolicy:
     stale_files: frozenset[str] = frozenset()  # list files of lists that serve as they last were
     broken: Mapping[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of entries not valid
     due: float = 0.0  # when (POSIX seconds) a load will come to something else: a `max_stale` ends; 0: never
+    covered: Covered = NOTHING_COVERED  # by the upper layer
 
 
 def _no_progress(_name: str) -> None:
@@ -91,6 +93,8 @@ def load_policy(
     stale: Mapping[EntryKey, float] = _NOTHING_STALE,
     broken: Mapping[EntryKey, Sequence[str]] = _NOTHING_BROKEN,
     redis: bool = True,
+    layer: Layer = NO_LAYER,
+    covered: Covered = NOTHING_COVERED,
 ) -> LoadedPolicy:
     """Load policies, with their examples.
 
@@ -99,12 +103,15 @@ def load_policy(
     entry, so that a death of this process names its culprit; what is named in `skip` is not read again; a
     mapping says why, otherwise it killed the loader. `last_file` reads a list file as it last was good; `confirmed`: a
     person said that what is missing is meant to be gone. `stale`: since when entries are STALE (POSIX seconds),
-    `broken`: what last stood there of those that are not valid. `redis`: lists can come from there.
+    `broken`: what last stood there of those that are not valid. `redis`: lists can come from there. `layer` lies over
+    the sources (layers.py); `covered` is what came of it in the load before.
     """
     reasons = skip if isinstance(skip, Mapping) else dict.fromkeys(skip, _KILLER)
     desk = Desk(Names(conventions, now, redis=redis), accepted or {}, progress, reasons, stale=stale)
     files = ListFiles(read_file, last_file, confirmed)
-    texts = _read(sources, desk, broken)
+    texts = _read(sources, desk)
+    removed = lay_over(texts, layer, covered, desk, broken)
+    _keep_absent(texts, desk, broken, removed)
     lists = ListBook(desk, texts[EntryKind.LIST], files)
     lists.build_all()
     book = ConditionBook(desk, texts[EntryKind.CONDITION])
@@ -115,7 +122,9 @@ def load_policy(
     rules.build_all()
     rules.tell_late_exempts()
     lists.tell_dependants(rules.asks)
-    found = with_excerpts(desk.problems, {one.name: one.data for one in (*sources, *files.read.values())})
+    tell_removed(desk, removed, layer)
+    shown = (*sources, *layer.sources.values(), *files.read.values())
+    found = with_excerpts(desk.problems, {one.name: one.data for one in shown})
     loaded = Loaded(
         rules=tuple(sorted(rules.rules, key=lambda rule: (rule.priority, rule.id))),
         lists=tuple(_allowing(data, rules.allowing) for data in lists.lists.values()),
@@ -125,7 +134,8 @@ def load_policy(
         conventions=conventions,
     )
     good, stale_lists = frozenset(lists.good - lists.stale), frozenset(lists.stale)
-    return LoadedPolicy(loaded, rules.examples, good, stale_lists, desk.broken, rules.due)
+    over = Covered(frozenset(desk.upper_texts), removed)
+    return LoadedPolicy(loaded, rules.examples, good, stale_lists, desk.broken, rules.due, over)
 
 
 def _allowing(data: MemberListData, allowing: Collection[str]) -> MemberListData:
@@ -139,28 +149,38 @@ def _order(place: Place) -> tuple[str, int, int]:
     return (place.source, place.line, place.column)
 
 
-def _read(sources: Sequence[Source], desk: Desk, broken: Mapping[EntryKey, Sequence[str]]) -> dict[EntryKind, Texts]:
-    """All files, cut into entries by kind and id, and those entries that are missing for no good reason."""
+def _read(sources: Sequence[Source], desk: Desk) -> dict[EntryKind, Texts]:
+    """All files, cut into entries by kind and id."""
     found: dict[EntryKind, Texts] = {EntryKind.LIST: {}, EntryKind.CONDITION: {}, EntryKind.RULE: {}}
-    incomplete: list[FileText] = []
     for source in sources:
         desk.progress(source.name)
         file = read_policy(source)
         desk.problems += file.problems
         if not file.complete or _may_hide_entries(file):
-            incomplete.append(file)
+            desk.why_absent = desk.why_absent or (
+                f"{file.name} can't be read completely, and the entry stands nowhere else"
+            )
             desk.damaged |= not source.error
         for text in file.entries:
             if text.key.kind in found:
                 found[text.key.kind].setdefault(text.key.id, []).append(text)
-    if incomplete:
-        desk.why_absent = f"{incomplete[0].name} can't be read completely, and the entry stands nowhere else"
-        for key in (*broken, *desk.accepted):
-            if key.kind in found and key.id not in found[key.kind]:
-                found[key.kind][key.id] = remember(key, broken.get(key, ()))
-                if key in broken:
-                    desk.remembered.add(key)
     return found
+
+
+def _keep_absent(
+    found: dict[EntryKind, Texts],
+    desk: Desk,
+    broken: Mapping[EntryKey, Sequence[str]],
+    removed: Collection[EntryKey],
+) -> None:
+    """Those entries that are missing for no good reason, and that nobody removed, as they were."""
+    if not desk.why_absent:
+        return
+    for key in (*broken, *desk.accepted):
+        if key.kind in found and key.id not in found[key.kind] and key not in removed:
+            found[key.kind][key.id] = remember(key, broken.get(key, ()))
+            if key in broken:
+                desk.remembered.add(key)
 
 
 _HIDING = frozenset(
