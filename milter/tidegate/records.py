@@ -18,7 +18,12 @@ class DamagedError(ValueError):
 
 def read(path: Path) -> bytes:
     """The content. Raises FileNotFoundError, another OSError, or DamagedError."""
-    checksum, newline, body = path.read_bytes().partition(b"\n")
+    return body_of(path.read_bytes())
+
+
+def body_of(data: bytes) -> bytes:
+    """The content of a record's bytes. Raises DamagedError."""
+    checksum, newline, body = data.partition(b"\n")
     if not newline or checksum != _checksum(body):
         raise DamagedError("the checksum does not fit")
     return body

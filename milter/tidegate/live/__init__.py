@@ -10,8 +10,10 @@ Refuses: reading policy text; deciding what a broken entry becomes (policy/load.
 from tidegate.live.absence import digest_of, guard, mass_vanish, returned, vanished
 from tidegate.live.accepted import (
     NAME,
+    NO_OVERLAY,
     Accepted,
     File,
+    Overlay,
     accept,
     has_end_mark,
     next_number,
@@ -37,6 +39,8 @@ __all__ = [
     "Hold",
     "Holds",
     "Live",
+    "NO_OVERLAY",
+    "Overlay",
     "Quarantine",
     "Watchlist",
     "Part",

@@ -7,11 +7,12 @@ stay until a person confirms. Pure: what is known from before is an argument.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 
 from tidegate.alerts import problem
-from tidegate.live.accepted import Accepted, File, has_end_mark
+from tidegate.live.accepted import NO_OVERLAY, Accepted, File, Overlay, has_end_mark
 from tidegate.model import EntryKey, Loaded, Place, Problem, Severity, Source
 
 _FEW = 10  # so many entries may vanish at once without a question
@@ -75,11 +76,23 @@ def returned(digest: str, accepted: Accepted, now: float) -> bool:
     return accepted.past[-1][0] == digest or any(known == digest and now - end < _DAY for (known, _), (_, end) in ends)
 
 
-def vanished(loaded: Loaded, before: Accepted) -> tuple[EntryKey, ...]:
-    """The entries that were accepted before and of which nothing is left, if those are too many to be believed."""
-    present = {entry.key for entry in loaded.entries}
+def vanished(loaded: Loaded, before: Accepted, overlay: Overlay = NO_OVERLAY) -> tuple[EntryKey, ...]:
+    """The entries that were accepted before and of which nothing is left, if those are too many to be believed.
+
+    `overlay`: what lies over the files now. What it removes is gone, and so is what it no longer holds, whether or not
+    the files have an entry of that id.
+    """
+    present = {entry.key for entry in loaded.entries} - overlay.removed
     gone = tuple(key for key in before.texts if key not in present)
-    return gone if len(gone) > _FEW and 2 * len(gone) > len(before.texts) else ()
+    lost = tuple(key for key in before.overlay.texts if key not in overlay.texts and key not in gone)
+    uncovered = tuple(key for key in (*gone, *lost) if key in before.overlay.texts)
+    if _too_many(uncovered, before.overlay.texts):
+        return uncovered
+    return gone if _too_many(gone, before.texts) else ()
+
+
+def _too_many(gone: Collection[EntryKey], known: Collection[EntryKey]) -> bool:
+    return len(gone) > _FEW and 2 * len(gone) > len(known)
 
 
 def mass_vanish(gone: tuple[EntryKey, ...], before: Accepted) -> Problem:

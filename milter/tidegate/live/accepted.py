@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tidegate import records
 from tidegate.live.recorded import ForeignError, recorded
@@ -31,6 +32,20 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """The policy revision that lay over the files in the last load: its number and the digest of its record, whose
+    texts in force are its own, and what it removes. Number 0: none ever did."""
+
+    number: int = 0
+    digest: str = ""
+    texts: frozenset[EntryKey] = frozenset()
+    removed: frozenset[EntryKey] = frozenset()
+
+
+NO_OVERLAY = Overlay()
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """Each entry's last valid text, where it stood, and the files that held them."""
 
@@ -44,6 +59,7 @@ class Accepted:
     broken: Mapping[EntryKey, tuple[str, ...]] = field(default_factory=dict)  # what stands there of entries not valid
     number: int = 0  # of the last generation that was made
     digest: str = ""  # and its image's
+    overlay: Overlay = NO_OVERLAY
 
 
 def read_accepted(state: str) -> tuple[Accepted, tuple[Problem, ...]]:
@@ -68,7 +84,22 @@ def _decode(body: bytes) -> Accepted:
         },
         number=int(values.get("number", 0)),
         digest=str(values.get("digest", "")),
+        overlay=_overlay(values.get("overlay")),
     )
+
+
+def _overlay(values: Mapping[str, Any] | None) -> Overlay:
+    if values is None:
+        return NO_OVERLAY
+    texts, removed = (
+        frozenset(EntryKey(EntryKind(kind), str(name)) for kind, name in values[key]) for key in ("texts", "removed")
+    )
+    return Overlay(int(values["number"]), str(values["digest"]), texts, removed)
+
+
+def _overlay_json(overlay: Overlay) -> dict[str, Any]:
+    texts, removed = (sorted([key.kind.value, key.id] for key in keys) for keys in (overlay.texts, overlay.removed))
+    return {"number": overlay.number, "digest": overlay.digest, "texts": texts, "removed": removed}
 
 
 def write_accepted(state: str, accepted: Accepted) -> bool:
@@ -85,6 +116,7 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
             "broken": [[key.kind.value, key.id, texts] for key, texts in accepted.broken.items()],
             "number": accepted.number,
             "digest": accepted.digest,
+            "overlay": _overlay_json(accepted.overlay),
         }
     ).encode("ascii", "backslashreplace")
     return records.write(Path(state) / NAME, body)
@@ -98,11 +130,12 @@ def accept(
     now: float = 0.0,
     generation: tuple[int, str] = (0, ""),
     broken: Mapping[EntryKey, tuple[str, ...]] = MappingProxyType({}),
+    overlay: Overlay = NO_OVERLAY,
 ) -> Accepted:
     """The record after this load: the texts in force, and what each file now is (or was, where it can't be read).
 
     `digest`: of the sources, where they are believed to be whole. `generation`: its number and its image's digest.
-    `broken`: what stands there of entries that are not valid.
+    `broken`: what stands there of entries that are not valid. `overlay`: the revision that lies over the files.
     """
     past = before.past
     if digest and (not past or past[-1][0] != digest):
@@ -129,6 +162,7 @@ def accept(
         broken=dict(broken),
         number=generation[0],
         digest=generation[1],
+        overlay=overlay,
     )
 
 
