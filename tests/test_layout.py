@@ -37,7 +37,7 @@ LAW: dict[str, frozenset[str]] = {
     "trial": frozenset({"model", "conditions", "policy", "engine", "image"}),
     "observe": frozenset({"model", "conditions"}),
     "alerts": frozenset({"model", "records"}),
-    "live": frozenset({"model", "image", "observe", "alerts", "records"}),
+    "live": frozenset({"model", "image", "observe", "alerts", "records", "revisions"}),
     "ledger": frozenset({"records"}),
     "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),

@@ -1,10 +1,10 @@
-"""The policy revision as it was last fetched from Redis, in the state directory: what a daemon goes by, also without it.
+"""The policy revision as it was last fetched from Redis, in the state directory: what serves without Redis.
 
 Theory of operation. A snapshot holds the head's record, its manifest, the manifest that an expiring revision reverts
-to, and the text of every entry that one of them names. So what is in force is a function of this file and the clock. One
-without a record says that Redis was reached and that the environment had no revision yet. The clerk writes them, one
-file each, under a serial number that only grows (a revision's number may not, where a person accepts an older one); the
-newest counts, three are kept.
+to, and the text of every entry that one of them names. So what is in force is a function of this file and the clock.
+One without a record says that Redis was reached and that the environment had no revision yet. The clerk writes them,
+one file each, under a serial number that only grows (a revision's number may not, where a person accepts an older
+one); the newest counts, three are kept.
 
 Promises: a snapshot that is read is whole and consistent: its checksum, every digest, and every entry that is named.
 Refuses: talking to Redis, and deciding whether a revision may follow another.
@@ -88,9 +88,7 @@ def decode(data: bytes) -> Snapshot:
         environment = str(values["environment"])
         record = str(values["record"])
         revision = _sound(read_revision(record.encode(), environment)) if record else None
-        manifest, fallback = (
-            _sound(read_manifest(str(values[key]).encode())) for key in ("manifest", "fallback")
-        )
+        manifest, fallback = (_sound(read_manifest(str(values[key]).encode())) for key in ("manifest", "fallback"))
         texts = {str(sha): str(text) for sha, text in values["texts"].items()}
         snapshot = Snapshot(
             int(values["serial"]), environment, float(values["at"]), revision, manifest, fallback, texts
