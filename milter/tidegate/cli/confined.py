@@ -28,6 +28,7 @@ from tidegate.loader.confine import WALL_CLOCK, Confined
 from tidegate.loader.report import Report
 from tidegate.loader.sources import names
 from tidegate.model import Conventions, Problem
+from tidegate.policy.layers import Layer
 from tidegate.supervisor.loads import Loads, Outcome
 
 _REASONS = 3  # that are told where nothing can be loaded
@@ -45,8 +46,11 @@ class Opened:
     generation: image.Generation
 
 
-def load(path: str, conventions: Conventions) -> Opened:
-    """Load a policy directory, or one file of it, as the daemon would that sees it first. Raises UnableError."""
+def load(path: str, conventions: Conventions, layer: Layer | None = None) -> Opened:
+    """Load a policy directory, or one file of it, as the daemon would that sees it first. `layer` lies over the files.
+
+    Raises UnableError.
+    """
     with tempfile.TemporaryDirectory(prefix="tidegate-") as aside:
         state = os.path.join(aside, "state")
         os.mkdir(state)
@@ -55,7 +59,7 @@ def load(path: str, conventions: Conventions) -> Opened:
             names(directory)
         except OSError as error:
             raise UnableError(f"{path}: {error.strerror}") from error
-        outcome, data = _load(Request(directory, state, conventions, 1))
+        outcome, data = _load(Request(directory, state, conventions, 1, layer=layer))
     report = outcome.report
     if report is None or data is None:
         reasons = [one.message for one in (*outcome.problems, *(report.problems if report else ()))]

@@ -23,6 +23,7 @@ from tidegate.loader.hints import hints_of
 from tidegate.loader.kept import KeptLists
 from tidegate.loader.report import Report, encode
 from tidegate.model import Conventions, Entry, EntryState, Loaded, OnError, Place, Problem, Severity, Source
+from tidegate.policy.layers import NO_LAYER, Layer
 from tidegate.policy.load import LoadedPolicy, load_policy
 
 _KILLER = "reading it killed the loader"
@@ -43,6 +44,7 @@ class Request:
     instead_of: str = ""  # the policy directory for which the packaged baseline, in `policies`, is to serve
     before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
     urgent: str = ""  # why what comes of it must not wait for a canary
+    layer: Layer | None = None  # what to lay over the files, where a command wants to see what would come of it
 
 
 class _ListFiles:
@@ -226,6 +228,7 @@ def _load(
         confirmed=request.confirmed,
         stale=accepted.stale,
         broken=accepted.broken,
+        layer=request.layer or NO_LAYER,
     )
 
 
