@@ -288,3 +288,29 @@ def test_a_restart_without_a_proven_one(folder: Path) -> None:
         daemon.start()
         assert 0 == on_trial(daemon.status())
         assert {"550 5.7.1 stopped by stop"} == set(everybody(daemon, 5).values())
+
+
+def test_a_broken_edit_brings_back_what_was_for_all(folder: Path) -> None:
+    """Never the text of a canary: not of one that was given up, nor of one in whose middle the daemon was killed."""
+    good = reject_all().replace("when: always", "when: {login: mallory}")
+    assert good != reject_all()
+    broken = good.replace("when:", "wehn:")
+    expected = {"mallory": "550 5.7.1 stopped by stop", **dict.fromkeys(("alice", "bob", "carol"), "continue")}
+    with daemon_of(folder) as daemon:
+        daemon.policy(good)
+        daemon.start()
+        edit(daemon, reject_all())
+        until(lambda: everybody(daemon) and "canary-abandoned" in daemon.alerts(), "it is given up")
+        edit(daemon, broken)
+        assert expected == {login: send(daemon, login) for login in expected}
+        for now in (broken, reject_all().replace("stopped", "halted")):
+            daemon.policy(now)
+            loaded(daemon)
+            assert daemon.process
+            daemon.process.kill()
+            daemon.process.wait()
+            daemon.policy(broken)
+            daemon.start(wait=False)
+            until(lambda: daemon.status().get("stage") == "serving", "the next daemon has the socket")
+            assert expected == {login: send(daemon, login) for login in expected}
+            assert {"stop": "stale"} == {one["key"][5:]: one["state"] for one in daemon.status()["entries"]}

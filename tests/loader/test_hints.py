@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.builders.policies import load_text
+from tidegate.live import Accepted, Known
 from tidegate.loader.hints import hints_from, hints_of
 from tidegate.model import Expect
 
@@ -27,8 +28,12 @@ rules:
 
 def fresh(after: str, before: str = POLICY) -> list[str]:
     """The fresh rules of `after`."""
-    known = load_text(before).loaded.texts if before else None
-    return sorted(hints_of(load_text(after).loaded, known).fresh)
+    return sorted(hints_of(load_text(after).loaded, known_of(before) if before else None).fresh)
+
+
+def known_of(text: str, latest: str = "") -> Known:
+    """What is known after this policy was for all, and another one was loaded."""
+    return Known(Accepted(load_text(text).loaded.texts), load_text(latest or text).loaded.texts)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,14 @@ def fresh(after: str, before: str = POLICY) -> list[str]:
 def test_fresh(old: str, new: str, expected: list[str]) -> None:
     """By their own text, by a condition that they use, and all of them where an exempt is another. Lists are data."""
     assert expected == fresh(POLICY.replace(old, new, 1))
+
+
+def test_what_is_on_trial_is_new_until_it_is_for_all() -> None:
+    """Beside what is for all; what changed since the last load is told apart."""
+    tried = POLICY.replace("reason: look}}}\n", "reason: see}}}\n", 1)
+    edited = tried.replace("direction: outbound", "direction: local")
+    hints = hints_of(load_text(edited).loaded, known_of(POLICY, tried))
+    assert ({"plain", "asks"}, {"asks"}) == (hints.fresh, hints.changed)
 
 
 def test_nothing_is_new_without_a_before() -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.builders.transactions import NOW
 from tidegate import image
 from tidegate.image.lists import Members
+from tidegate.live import settle_next
 from tidegate.loader.child import Request, work
 from tidegate.loader.confine import Confined
 from tidegate.loader.kept import FOLDER, KeptLists
@@ -55,6 +56,8 @@ class Site:
         request = Request(str(self.folder / "p"), str(self.folder / "s"), Conventions(), 1, frozenset(), (), confirmed)
         work(cast(Confined, child), request)
         report = decode(os.pread(child.result, 1 << 20, 0))
+        if report.recorded:
+            settle_next(str(self.folder / "s"), on_trial=False)
         state = next(one.state.value for one in report.entries if str(one.key) == "list suspended")
         asked = image.Generation(os.pread(child.extra, 1 << 24, 0)).list("suspended")
         assert asked is not None
@@ -145,8 +148,10 @@ def test_a_damaged_copy_is_as_if_there_were_none(site: Site) -> None:
 
 
 def test_a_list_that_is_deleted_leaves_nothing_behind(site: Site) -> None:
-    """Its file's copy goes with it."""
+    """Its file's copy goes with it, once that is for all."""
     (site.folder / "p" / "a.yaml").write_text(POLICY.replace("file: lists/suspended.txt", "items: [user1]"))
+    site.load()
+    assert 1 == len(list((site.folder / "s" / FOLDER).iterdir()))
     site.load()
     assert [] == list((site.folder / "s" / FOLDER).iterdir())
     assert KeptLists(str(site.folder / "s"))("lists/suspended.txt").error

@@ -68,7 +68,9 @@ class Scene:
 
     def arrives(self, number: int, *fresh: str) -> None:
         """A generation in which these rules are new."""
-        hints = Hints(kept=frozenset({"kept"}), expects={"expecting": Expect(5, 3600.0)}, fresh=frozenset(fresh))
+        expects = {"expecting": Expect(5, 3600.0)}
+        new = frozenset(fresh)
+        hints = Hints(kept=frozenset({"kept"}), expects=expects, fresh=new, changed=new)
         self.picture.number = number
         self.picture.report = Report(digest=f"g{number}", image=True, rules=RULES, hints=hints)
         self.brake.arriving(number, self.picture.report)

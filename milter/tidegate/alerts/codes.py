@@ -108,6 +108,10 @@ CODES: dict[str, tuple[str, str]] = {
         "correct or revert the policies by hand",
     ),
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
+    "accepted-unwritable": (
+        "the record of accepted entries can't be put into place: a broken edit would bring an older text back",
+        "free space in the state directory, or make it writable",
+    ),
     "canary-abandoned": (
         "a new generation did harm to the senders that met it first; the one before stays in force",
         "correct or revert what is named; where it is meant: tidegate confirm --quarantine",

@@ -8,6 +8,7 @@ Refuses: reading policy text; deciding what a broken entry becomes (policy/load.
 """
 
 from tidegate.live.absence import digest_of, guard, mass_vanish, returned, vanished
+from tidegate.live.acceptance import Known, read_known, record_next, settle_next, settle_trial
 from tidegate.live.accepted import (
     NAME,
     NO_OVERLAY,
@@ -32,6 +33,7 @@ from tidegate.live.watchlist import Watchlist, watchlist_from
 __all__ = [
     "NAME",
     "Accepted",
+    "Known",
     "Canary",
     "By",
     "Barred",
@@ -53,6 +55,10 @@ __all__ = [
     "mass_vanish",
     "next_number",
     "read_accepted",
+    "read_known",
+    "record_next",
+    "settle_next",
+    "settle_trial",
     "read_interrupted",
     "write_interrupted",
     "read_quarantine",

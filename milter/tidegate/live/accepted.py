@@ -1,6 +1,7 @@
 """The accepted record: each entry's last valid text, where it stood, and what the files were.
 
-Promises: written before what it holds goes live; a damaged one is set aside and told, never a crash.
+Promises: written before what it holds goes live; a damaged one is set aside and told, never a crash. Where it lies says
+how far its generation has come (acceptance.py).
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ class Accepted:
     number: int = 0  # of the last generation that was made
     digest: str = ""  # and its image's
     overlay: Overlay = NO_OVERLAY
+    serial: int = 0  # loads that were recorded until now: of two records the later one has more
 
 
-def read_accepted(state: str) -> tuple[Accepted, tuple[Problem, ...]]:
+def read_accepted(state: str, name: str = NAME) -> tuple[Accepted, tuple[Problem, ...]]:
     """The record in this state directory; empty where there is none, empty with a problem where it is damaged."""
-    return recorded(Path(state) / NAME, "the record of accepted entries", _decode, Accepted())
+    return recorded(Path(state) / name, "the record of accepted entries", _decode, Accepted())
 
 
 def _decode(body: bytes) -> Accepted:
@@ -85,6 +87,7 @@ def _decode(body: bytes) -> Accepted:
         number=int(values.get("number", 0)),
         digest=str(values.get("digest", "")),
         overlay=_overlay(values.get("overlay")),
+        serial=int(values.get("serial", 0)),
     )
 
 
@@ -102,7 +105,7 @@ def _overlay_json(overlay: Overlay) -> dict[str, Any]:
     return {"number": overlay.number, "digest": overlay.digest, "texts": texts, "removed": removed}
 
 
-def write_accepted(state: str, accepted: Accepted) -> bool:
+def write_accepted(state: str, accepted: Accepted, name: str = NAME) -> bool:
     """Write the record where it changed; True if it did. Raises OSError."""
     body = json.dumps(
         {
@@ -117,9 +120,10 @@ def write_accepted(state: str, accepted: Accepted) -> bool:
             "number": accepted.number,
             "digest": accepted.digest,
             "overlay": _overlay_json(accepted.overlay),
+            "serial": accepted.serial,
         }
     ).encode("ascii", "backslashreplace")
-    return records.write(Path(state) / NAME, body)
+    return records.write(Path(state) / name, body)
 
 
 def accept(
@@ -163,6 +167,7 @@ def accept(
         number=generation[0],
         digest=generation[1],
         overlay=overlay,
+        serial=before.serial + 1,
     )
 
 

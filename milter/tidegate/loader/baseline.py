@@ -15,8 +15,8 @@ def unread(policies: str, state: str) -> str:
     found = directory.read_directory(policies)
     if found.error:
         return found.error
-    accepted, _ = live.read_accepted(state)  # the load that failed before has told what is wrong with it
-    sources, lost = live.guard(found.sources, "", accepted)
+    known, _ = live.read_known(state)  # the load that failed before has told what is wrong with it
+    sources, lost = live.guard(found.sources, "", known.accepted)
     if lost:
         return lost[0].message
     if found.ignored:

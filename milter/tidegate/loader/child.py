@@ -1,7 +1,8 @@
 """The load itself, in the confined child: read, guard, build, prove, write the image, record what was accepted.
 
 Runs under limits and may die anywhere. What it leaves behind is the image and the report in memory files, and the
-record of accepted entries in the state directory, written before the generation can go live.
+record of accepted entries in the state directory, written before the generation can go live; the supervisor moves it
+to its place (live/acceptance.py).
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def work(child: Confined, request: Request) -> None:
     began, read = time.monotonic(), time.time()
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
-    accepted, problems = (live.Accepted(), ()) if request.instead_of else live.read_accepted(request.state)
+    known, problems = (live.Known(), ()) if request.instead_of else live.read_known(request.state)
+    accepted = known.accepted
     sources, lost = _believed(request, found, accepted)
     problems = (*problems, *lost, *directory.problems(found), *request.problems)
     unread = found.error or _all_unread(sources) or _doubtful(request, sources, accepted)
@@ -97,26 +99,26 @@ def work(child: Confined, request: Request) -> None:
     loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
     number = live.next_number(accepted, image.digest_of(data), request.number)
     digest = _prove(image.numbered(data, number), child)
-    if not request.instead_of:
-        child.progress("the record of accepted entries")
-        fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest), policy.broken)
-        problems = (*problems, *_record(request.state, fresh), *_keep(request.state, policy, lists))
+    child.progress("the record of accepted entries")
+    fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest), policy.broken)
+    recorded, unwritten = (False, ()) if request.instead_of else _record(request.state, policy, lists, fresh, accepted)
     report = Report(
         sources_digest=directory.whole_digest(found, lists.read),
         digest=digest,
         number=number,
         image=True,
         entries=loaded.entries,
-        problems=(*_placed(problems, loaded.entries), *_unsaid(loaded.problems, found, sources)),
+        problems=(*_placed((*problems, *unwritten), loaded.entries), *_unsaid(loaded.problems, found, sources)),
         rules=tuple(rule.id for rule in loaded.rules),
         lenient=tuple(rule.id for rule in loaded.rules if rule.on_error is OnError.SKIP and rule.do.exempt is None),
         lists=tuple(lists.read),
         counts=_counts(loaded, sources),
         due=policy.due,
         milliseconds=(time.monotonic() - began) * 1000,
-        hints=hints_of(loaded, accepted.texts if accepted.texts or request.before >= 0 else None),
+        hints=hints_of(loaded, known if accepted.texts or request.before >= 0 else None),
         read=read,
         sources=directory.described(found, sources, lists.read),
+        recorded=recorded,
     )
     _write(child.result, encode(_with_faces(report, loaded)))
 
@@ -254,18 +256,24 @@ def _write(descriptor: int, data: bytes) -> None:
         done += os.pwrite(descriptor, memoryview(data)[done:], done)
 
 
-def _record(state: str, accepted: live.Accepted) -> tuple[Problem, ...]:
+def _record(
+    state: str, policy: LoadedPolicy, lists: _ListFiles, fresh: live.Accepted, known: live.Accepted
+) -> tuple[bool, tuple[Problem, ...]]:
+    """Is there a record of accepted entries to be moved? And what could not be written."""
     try:
-        live.write_accepted(state, accepted)
+        recorded = live.record_next(state, fresh, known)
     except OSError as error:
         text = f"the record of accepted entries can't be written: {error.strerror}"
-        return (problem("record-unwritable", text, Place(state, 0, 0)),)
-    return ()
+        unwritten = problem("record-unwritable", text, Place(state, 0, 0))
+        return False, (unwritten, *_keep(state, policy, lists, unchanged=False))
+    return recorded, _keep(state, policy, lists, unchanged=not recorded)
 
 
-def _keep(state: str, policy: LoadedPolicy, lists: _ListFiles) -> tuple[Problem, ...]:
+def _keep(state: str, policy: LoadedPolicy, lists: _ListFiles, unchanged: bool) -> tuple[Problem, ...]:
+    """What no list asks any more is forgotten where nothing else changed: else what is for all may ask it yet."""
+    good = {name: lists.read[name].data for name in policy.good_files}
     try:
-        KeptLists(state).keep({name: lists.read[name].data for name in policy.good_files}, policy.stale_files)
+        KeptLists(state).keep(good, policy.stale_files, forget=unchanged)
     except OSError as error:
         text = f"the list files can't be kept: {error.strerror}"
         return (problem("record-unwritable", text, Place(state, 0, 0)),)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate.live import Known
 from tidegate.model import EntryKey, EntryKind, Expect, Loaded, Rule
 
 _WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -17,13 +18,15 @@ _EVERYWHERE = frozenset({"own-domains", "relay-networks", "logins"})  # asked by
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Rules by id. `fresh`: what they say, or may come to, is not what was accepted before."""
+    """Rules by id. `fresh`: what they say, or may come to, is not what it is for all until now; `changed`: not what the
+    last load came to, which may be on trial, or may have been given up."""
 
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     exempting: frozenset[str] = frozenset()  # they only exempt: nothing of them can be eased
     expects: Mapping[str, Expect] = field(default_factory=dict)
     fresh: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
         """As JSON, for the way to the supervisor."""
@@ -33,6 +36,7 @@ class Hints:
             "exempting": sorted(self.exempting),
             "expects": {name: [one.max_logins, one.per] for name, one in self.expects.items()},
             "fresh": sorted(self.fresh),
+            "changed": sorted(self.changed),
         }
 
 
@@ -44,11 +48,12 @@ def hints_from(values: Mapping[str, Any]) -> Hints:
         frozenset(map(str, values["exempting"])),
         {str(name): Expect(int(count), float(per)) for name, (count, per) in values["expects"].items()},
         frozenset(map(str, values["fresh"])),
+        frozenset(map(str, values.get("changed", ()))),
     )
 
 
-def hints_of(loaded: Loaded, before: Mapping[EntryKey, str] | None) -> Hints:
-    """The hints of what was loaded; `before` are the texts that were accepted until now, None: there was nothing."""
+def hints_of(loaded: Loaded, known: Known | None) -> Hints:
+    """The hints of what was loaded; None: there was nothing before."""
     tags: dict[str, list[str]] = {}
     for rule in loaded.rules:
         for tag in rule.tags:
@@ -58,7 +63,8 @@ def hints_of(loaded: Loaded, before: Mapping[EntryKey, str] | None) -> Hints:
         frozenset(rule.id for rule in loaded.rules if rule.kept),
         frozenset(rule.id for rule in loaded.rules if _only_exempts(rule)),
         {rule.id: rule.expect for rule in loaded.rules if rule.expect is not None},
-        fresh_rules(loaded.texts, before),
+        fresh_rules(loaded.texts, known.accepted.texts if known else None),
+        fresh_rules(loaded.texts, known.latest if known else None),
     )
 
 

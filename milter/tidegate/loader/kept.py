@@ -32,8 +32,11 @@ class KeptLists:
         except records.DamagedError:
             return Source(name, error="its good version is damaged")
 
-    def keep(self, good: Mapping[str, bytes], stale: Collection[str]) -> None:
-        """Write those that changed; leave those that serve as they last were; forget the others. Raises OSError."""
+    def keep(self, good: Mapping[str, bytes], stale: Collection[str], *, forget: bool = True) -> None:
+        """Write those that changed; leave those that serve as they last were; forget the others, if `forget` says so.
+
+        Raises OSError.
+        """
         wanted = {self._place(name): data for name, data in good.items()}
         if not wanted and not self._folder.is_dir():
             return
@@ -42,7 +45,7 @@ class KeptLists:
             records.write(path, data, durable=False)
         staying = {*wanted, *(self._place(name) for name in stale)}
         for path in self._folder.iterdir():
-            if path not in staying:
+            if forget and path not in staying:
                 path.unlink(missing_ok=True)
         records.settle(self._folder)
 

@@ -38,6 +38,7 @@ class Report:
     hints: Hints = field(default_factory=Hints)  # for the brake
     read: float = 0.0  # POSIX seconds: when the sources were
     sources: tuple[SourceFile, ...] = ()
+    recorded: bool = False  # its record of accepted entries lies there to be moved (live/acceptance.py)
 
 
 def encode(report: Report) -> bytes:
@@ -62,6 +63,7 @@ def encode(report: Report) -> bytes:
             "hints": report.hints.document(),
             "read": report.read,
             "sources": [asdict(source) for source in report.sources],
+            "recorded": report.recorded,
         }
     ).encode("ascii", "backslashreplace")
 
@@ -89,6 +91,7 @@ def decode(data: bytes) -> Report:
             hints=hints_from(values["hints"]),
             read=float(values["read"]),
             sources=tuple(_source(one) for one in values["sources"]),
+            recorded=bool(values.get("recorded", False)),
         )
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a report: {error!r}") from error

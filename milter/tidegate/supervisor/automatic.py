@@ -100,9 +100,9 @@ class Automatic:
         self.crowds.begin(number, step_of(now))
         self._measure(number, report, now)
         # What was eased because it was new: it is another now, or gone. Messages in flight still meet the one before.
-        stays = self.usual.fresh - report.hints.fresh
+        stays = self.usual.fresh - report.hints.changed
         self._shorten((one for one in self.restrainer.of(By.AUTOMATIC) if one.rule not in stays), now)
-        self._shorten((one for one in self.restrainer.of(By.EXPECT) if one.rule in report.hints.fresh), now)
+        self._shorten((one for one in self.restrainer.of(By.EXPECT) if one.rule in report.hints.changed), now)
 
     def _measure(self, number: int, report: Report, now: float) -> None:
         """From now on measure this generation."""
@@ -110,7 +110,7 @@ class Automatic:
         self._number, self._report, self.crowds.columns = number, report, columns
         self._names = {columns[rule]: rule for rule in report.rules if rule in columns}
         for place, rule in self._names.items():
-            if rule in report.hints.fresh:
+            if rule in report.hints.changed:
                 self.crowds.forget(place)
         self._limit_rules(now)
         self._limit_all(now)

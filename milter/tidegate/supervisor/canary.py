@@ -23,6 +23,7 @@ from tidegate.live.compare import Judgement, Seen, Step, Wanted, decide
 from tidegate.loader.report import Report
 from tidegate.observe.sides import BANKS, RULES, Outcome, Side, Sides
 from tidegate.settings import Settings
+from tidegate.supervisor.acceptance import Acceptance
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.picture import Picture
@@ -118,6 +119,8 @@ class Canaries:
         self._handover = handover
         self._conditions = conditions
         self.quarantine: Callable[[str, str], None] = lambda _digest, _why: None  # by digest, and why
+        self.promoted: Callable[[], None] = lambda: None  # is told that another generation is for all
+        self.acceptance = Acceptance(settings.state, conditions)
         self.attempt = Attempt()
         self.ends: dict[str, int] = {}  # how often each end was
         self._report = Report()  # of the one on trial
@@ -149,6 +152,7 @@ class Canaries:
         in_force = self._picture.report
         if self.attempt.runs and report.digest == self.attempt.digest:
             self._report = self._picture.trial = report
+            self.acceptance.loaded(report, on_trial=True)
             if urgent:
                 self._end(End.URGENT, urgent)
             return Course.STAY
@@ -178,6 +182,7 @@ class Canaries:
         columns = {rule: column for column, rule in enumerate(self._counted)}
         plan = memory("tidegate-canary", json.dumps({"columns": columns, "expected": report.expected}).encode())
         self._record(self._picture.report.digest)
+        self.acceptance.loaded(report, on_trial=True)
         self._handover.try_(Trial(offer, self._share, self._bank, plan))
         _log.info("canary begun", generation=offer.number, beside=self._picture.number, share=self._share)
 
@@ -246,7 +251,9 @@ class Canaries:
         picture.trial = None
         if end in _FOR_ALL:
             picture.number, picture.report, picture.since = attempt.number, self._report, attempt.ended
+            self.acceptance.promoted()
             self._handover.promote()
+            self.promoted()
         else:
             self._handover.abandon()
         judged = attempt.new.of(Outcome.JUDGED)

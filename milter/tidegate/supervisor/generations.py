@@ -49,6 +49,12 @@ class Generations:
 
     def __post_init__(self) -> None:
         self.picture.parts["totals"] = self._totals
+        self.canaries.promoted = self._load_again
+
+    def _load_again(self) -> None:
+        """A load that runs takes the texts of what was for all until now for the last valid ones."""
+        if self.loads.busy:
+            self.loads.ask()
 
     def _totals(self) -> dict[str, Any]:
         """What was counted since the start, of all workers."""
@@ -92,12 +98,14 @@ class Generations:
         self.picture.loaded = time.time()
         course = self.canaries.course(report, outcome.urgent, at_once)
         if course is Course.FORCE:
+            self.canaries.acceptance.loaded(report)
             self.take(report, outcome.image)
             if outcome.urgent:
                 self.canaries.skipped(self.picture.number, report.digest, outcome.urgent)
         elif course is Course.TRY:
             self.canaries.begin(self._offer(self._number(report), report, outcome.image), report)
         elif self.picture.trial is None:
+            self.canaries.acceptance.loaded(report)
             self.picture.report = report
         _log.info(
             "policies unchanged" if course is Course.STAY else "policies loaded",
