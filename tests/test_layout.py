@@ -20,7 +20,7 @@ PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "revisions", "engine", "image"})
 _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
-    {"channel", "control", "notify", "records", "ledger", "postfix", "store"}
+    {"channel", "control", "notify", "records", "ledger", "postfix", "store", "replay"}
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -39,15 +39,16 @@ LAW: dict[str, frozenset[str]] = {
     "alerts": frozenset({"model", "records"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records", "revisions"}),
     "ledger": frozenset({"records"}),
-    "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger"}),
+    "replay": frozenset({"model", "policy", "engine", "conditions", "trial", "observe", "ledger", "records"}),
+    "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger", "replay"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "revisions": frozenset({"model"}),
     "store": frozenset({"model", "revisions", "limits"}),
     "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
-    "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger"}),
-    "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger"}),
+    "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay"}),
+    "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,
     "__main__": frozenset({"cli"}),

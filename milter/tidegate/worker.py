@@ -42,6 +42,7 @@ from tidegate.observe.crowds import Crowds
 from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
 from tidegate.observe.sides import SideTally
+from tidegate.replay import Quill
 from tidegate.settings import Settings
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
@@ -181,9 +182,16 @@ class Worker:
             assignment.page,
             own=Own(settings.alerts, settings.state),
             crowds=assignment.crowds,
+            recorder=self._recorder(),
         )
         front.install(self.desk)
         self.assignment.channel.send("ready", number=number, canary=canary)
+
+    def _recorder(self) -> front.Recorder | None:
+        settings = self.assignment.settings
+        if not settings.replay:
+            return None
+        return front.Recorder(Quill(settings.state, settings.replay_size), self.assignment.tally)
 
     def _map(self, image_descriptor: int, columns: int) -> image.Generation:
         # MAP_PRIVATE: before Linux 6.7 a shared map of a write-sealed memfd is refused, even one only for reading.
@@ -317,6 +325,8 @@ class Worker:
             self._wait(_LOOK)
         self.desk.flush()
         self.desk.exposure.finish()
+        if self.desk.recorder is not None:
+            self.desk.recorder.finish()
         _log.info("worker left", slot=self.assignment.slot, sessions=self.desk.sessions, messages=self.desk.messages)
         os._exit(0)
 

@@ -21,6 +21,7 @@ from tidegate.conditions.members import (
     shape_of,
 )
 from tidegate.engine.candidates import prepare
+from tidegate.engine.needs import all_needs
 from tidegate.model import (
     Cause,
     Connection,
@@ -152,6 +153,7 @@ class FakePolicies:
         acting = (at for at, rule in enumerate(self.rules) if rule.do.exempt is not None)
         self.exempts = frozenset(acting if exempts is None else exempts)
         self.watched = tuple(at for at, rule in enumerate(self.rules) if rule.state is EntryState.SKIPPED)
+        self.needs = frozenset(all_needs(self.rules))
         everyone = tuple(at for at in range(len(self.rules)) if at not in self.per_recipient)
         self.index = Index(unkeyed=everyone) if index is None else index
         self.index_at_rcpt = Index(unkeyed=self.per_recipient) if index_at_rcpt is None else index_at_rcpt

@@ -75,6 +75,10 @@ CODES: dict[str, tuple[str, str]] = {
         "the exposure ledger can't be kept: what a skipped rule lets pass is not listed",
         "free space in the state directory",
     ),
+    "replay-unavailable": (
+        "judged messages are not kept for replay, as the setting `replay` asks",
+        "see the reason: install python3-cryptography, or free space in the state directory",
+    ),
     "record-corrupt": (
         "a record in the state directory can't be used; it was set aside",
         "none: a new one is written; restore NAME.damaged where it is another version's",

@@ -26,6 +26,7 @@ from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import STDERR, Writer
 from tidegate.observe.metrics import Gauges
+from tidegate.replay import Keeper
 from tidegate.settings import Settings
 
 _DEAF = 10.0  # seconds of silence after which the supervisor counts as stuck
@@ -53,10 +54,13 @@ class Clerk:
     untended: str = ""
     braked: brakefile.Found | None = None
     teller: Teller = field(init=False)
+    keeper: Keeper = field(init=False)
+    unkept: str = ""  # what the supervisor was told of the replay store
     reported: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plan = self.settings.alerts
+        self.keeper = Keeper(self.settings.state, self.settings.replay, self.settings.replay_size)
         # What goes to standard error is in the journal already.
         self.teller = Teller(replace(plan, syslog=plan.syslog and self.settings.log != STDERR), self.settings.state)
 
@@ -112,6 +116,7 @@ class Clerk:
         if self.settings.metrics_port and self.metrics is None:
             self._open_metrics()
         self._tend(now)
+        self._keep()
         return self.watch.steady
 
     def _tend(self, now: float) -> None:
@@ -127,6 +132,12 @@ class Clerk:
         if why and why != self.untended:
             _log.error("exposure ledger not tended", error=why)
         self.untended = why
+
+    def _keep(self) -> None:
+        """The replay store: its bounds, and whether it can be kept."""
+        error = self.keeper.look(time.time())
+        if error != self.unkept and self.channel.send("replay", error=error):
+            self.unkept = error
 
     def _look_at_the_brake(self) -> None:
         """Tell the brake file where it is not what it was; one that is too long is told as an error."""

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("tidegate.cli.run", "run", "Run the daemon."),
     "check": ("tidegate.cli.check", "check", "Name every problem of settings and policies."),
     "test": ("tidegate.cli.test", "test", "Try the examples of policies, and scenario files."),
+    "replay": ("tidegate.cli.replay", "replay", "What a candidate would have made of the mail of the last days."),
     "explain": ("tidegate.cli.explain", "explain", "What every rule makes of one message."),
     "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),

@@ -6,11 +6,13 @@ session     what is known of one connection and its message
 answer      verdicts to replies and return codes
 edits       changes to the calls that Postfix executes
 listener    the listening socket
+recorder    judged messages into the replay store
 desk        what all sessions of a worker share
 """
 
 from tidegate.front.callbacks import install, run
 from tidegate.front.desk import Desk
 from tidegate.front.listener import Listener
+from tidegate.front.recorder import Recorder
 
-__all__ = ["Desk", "Listener", "install", "run"]
+__all__ = ["Desk", "Listener", "Recorder", "install", "run"]

@@ -17,6 +17,7 @@ from tidegate.front.braking import counted
 from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
 from tidegate.front.judging import BarredError, dangerous, judged, judged_recipient
+from tidegate.front.recorder import keep, keep_refused
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
 from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Verdict
 from tidegate.observe.counters import ErrorKind, Event
@@ -46,6 +47,8 @@ def install(desk: Desk) -> None:
     Worker.desk = desk
     desk.start_flushing()
     desk.exposure.start()
+    if desk.recorder is not None:
+        desk.recorder.start()
 
 
 def run() -> None:
@@ -217,6 +220,8 @@ def _rcpt(ctx: Any, session: Session, recipient: bytes, *_parameters: bytes) -> 
         if verdict is not None and verdict.faults:
             Worker.desk.failed(verdict, session, "")
         if verdict is not None and verdict.disposition in (Disposition.REJECT, Disposition.DEFER):
+            if Worker.desk.recorder is not None:
+                session.refused = (*session.refused, (one, verdict))
             return refuse_recipient(ctx, Worker.desk, session, verdict, one.address)
     session.recipients.append(one)
     return CONTINUE
@@ -267,6 +272,8 @@ def _eom(ctx: Any, session: Session) -> int:
         else:
             code = give(ctx, desk, session, verdict, transaction)
             counted(verdict, session, desk.crowds, now)
+            if desk.recorder is not None:
+                keep(desk.recorder, session, transaction, verdict, now)
             if policies.watched or restraint is not NO_RESTRAINT:
                 if dangerous(desk, session):
                     desk.exposure.pass_over()
@@ -286,6 +293,8 @@ def _abort(_ctx: Any, session: Session) -> int:
     if session.in_message:
         desk.tally.event(Event.ABORTED)
         transaction = session.transaction("")
+        if desk.recorder is not None:
+            keep_refused(desk.recorder, session)
         spent = session.milliseconds
         desk.decide(Decision("abort", transaction, None, "", time.time(), spent, "aborted"), at_once=False)
     desk.left(session)

@@ -17,6 +17,7 @@ import structlog
 
 from tidegate.front.exposure import Exposure
 from tidegate.front.flushing import start_flushing
+from tidegate.front.recorder import Recorder
 from tidegate.front.session import Session
 from tidegate.ledger import Pen
 from tidegate.live import Canary, Live, sender_of
@@ -67,10 +68,12 @@ class Desk:
         page: Page | None = None,
         own: Knows = lambda _headers, _recipients: False,
         crowds: Crowds | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
 
-        `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders.
+        `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders;
+        `recorder` keeps messages for replay, None: nothing is kept.
         """
         self.own = own
         self.live = live
@@ -83,6 +86,7 @@ class Desk:
         self.draining = False
         self.exposure = Exposure(pen, tally, mask, self.page)
         self.crowds = crowds if crowds is not None else Crowds()
+        self.recorder = recorder
         self._mask = mask
         self._writer = writer
         self._waiting: deque[Decision] = deque()

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from tidegate.live import Part
-from tidegate.model import Connection, Envelope, Message, PolicySet, Recipient, Transaction
+from tidegate.model import Connection, Envelope, Message, PolicySet, Recipient, Transaction, Verdict
 
 MAX_HEADERS = 10_000
 MAX_HEADER_BYTES = 4 * 1024 * 1024
@@ -42,6 +42,7 @@ class Session:
         "reads_body",
         "recipients",
         "reference",
+        "refused",
         "seen_connect",
         "sender",
         "size",
@@ -69,6 +70,7 @@ class Session:
         self.part: Part | None = None  # in a canary, where there is one
         self.sender = self.login = self.type = self.reference = self.fault = ""
         self.recipients: list[Recipient] = []
+        self.refused: tuple[tuple[Recipient, Verdict], ...] = ()  # at RCPT
         self.headers: list[tuple[str, bytes]] = []
         self.header_bytes = self.body_bytes = self.size = 0
         self.complete = True

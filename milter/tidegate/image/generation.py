@@ -98,8 +98,8 @@ class Generation:
 
     __slots__ = (
         "_body", "_databases", "_lists", "_live", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view",
-        "_young", "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "number", "per_recipient",
-        "reads_body", "watched",
+        "_young", "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "needs", "number",
+        "per_recipient", "reads_body", "watched",
     )  # fmt: skip
     number: int
     digest: str
@@ -111,6 +111,7 @@ class Generation:
     per_recipient: tuple[int, ...]
     exempts: frozenset[int]
     watched: tuple[int, ...]
+    needs: frozenset[str]
 
     def __init__(self, buffer: Buffer) -> None:
         """Open it in one go. Raises BadImage."""
@@ -207,6 +208,7 @@ class Generation:
         self.per_recipient = traits.per_recipient
         self.exempts = frozenset(traits.exempts)
         self.watched = traits.watched
+        self.needs = frozenset(traits.needs)
         self.index = whole.index(traits.index)
         self.index_at_rcpt = at_rcpt.index(traits.index_at_rcpt)
         self.asks = prepare(self.index, self.index_at_rcpt)

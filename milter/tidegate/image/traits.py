@@ -9,7 +9,8 @@ from typing import Any, Final
 from tidegate.conditions.fields import find_field
 from tidegate.engine.exposure import MAX_WATCHED
 from tidegate.engine.index import dormant
-from tidegate.image.codec import TEXT, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
+from tidegate.engine.needs import all_needs
+from tidegate.image.codec import TEXT, TEXTS, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
 from tidegate.image.databases import Levels
 from tidegate.model import AllOf, AnyOf, Condition, EntryState, Index, Not, Operator, Recipients, Rule, Stage, Test
 
@@ -45,6 +46,7 @@ class Traits:
     index_at_rcpt: Rest
     reads_body: bool
     watched: tuple[int, ...]
+    needs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Trees:
 
 
 _REST = record(Rest, WHOLES, many(record(Shapes, TEXT, WHOLES)))
-TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH, WHOLES)
+TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH, WHOLES, TEXTS)
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
     Trees, many(record(FieldTrees, TEXT, _LEVELS, _LEVELS)), many(record(ListTree, TEXT, _LEVELS))
@@ -129,6 +131,7 @@ def traits_of(rules: Sequence[Rule], index: Index, index_at_rcpt: Index) -> Trai
         index_at_rcpt=_rest(index_at_rcpt),
         reads_body=any(_reads_body(rule) for _, rule in awake),
         watched=tuple(number for number, rule in enumerate(rules) if rule.state is EntryState.SKIPPED)[:MAX_WATCHED],
+        needs=all_needs(rules),
     )
 
 

@@ -11,7 +11,18 @@ stays right when the rows behind it are dropped. Refuses: content, names that ar
 
 from tidegate.ledger.episodes import Episode, Why, advance, read_episodes, write_episodes
 from tidegate.ledger.report import Exposure, exposures
-from tidegate.ledger.rows import FOLDER, BusyError, Pen, Row, fingerprint, make_key, read_key, read_rows
+from tidegate.ledger.rows import (
+    FOLDER,
+    BusyError,
+    Pen,
+    Row,
+    fingerprint,
+    keep_owner,
+    locked,
+    make_key,
+    read_key,
+    read_rows,
+)
 from tidegate.ledger.tending import forget, tend
 
 __all__ = [
@@ -26,6 +37,8 @@ __all__ = [
     "exposures",
     "fingerprint",
     "forget",
+    "keep_owner",
+    "locked",
     "make_key",
     "read_key",
     "read_episodes",

@@ -76,6 +76,10 @@ class PolicySet(Protocol):
     def watched(self) -> tuple[int, ...]:
         """The numbers of the rules that are skipped, and of which it is told whom they would have concerned."""
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the rules read of a message's content, as engine/needs.py names it: `header.NAME`."""
+
     def __len__(self) -> int: ...
     def rule(self, number: int) -> Rule: ...
     def list(self, name: str) -> MemberList | None: ...

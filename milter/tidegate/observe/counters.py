@@ -50,6 +50,7 @@ class Event(str, Enum):
     UNCERTAIN = "uncertain"
     EDITED = "edited"
     EXPOSURE_LOST = "exposure_lost"
+    REPLAY_LOST = "replay_lost"
 
 
 _DISPOSITIONS = tuple(Disposition)

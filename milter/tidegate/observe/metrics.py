@@ -23,6 +23,7 @@ _EVENTS = {
     Event.UNCERTAIN: "Messages whose fate depended on a doubt.",
     Event.EDITED: "Messages that were changed.",
     Event.EXPOSURE_LOST: "Messages that the exposure ledger should have listed and could not.",
+    Event.REPLAY_LOST: "Judged messages that the replay store should have kept and could not.",
 }
 
 

@@ -134,6 +134,25 @@ def duration(low: float, high: float) -> Callable[[str], float]:
     return read
 
 
+def size(low: int, high: int) -> Callable[[str], int]:
+    """A reader of sizes in bytes, both limits included."""
+
+    def read(text: str) -> int:
+        found = re.fullmatch(r"([0-9]{1,9}) ?([KMG]?)", text)
+        if not found:
+            raise UnusableError("write a size such as 256M")
+        number = int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+        if not low <= number <= high:
+            raise UnusableError(f"it has to be from {low >> 20}M to {high >> 30}G")
+        return number
+
+    return read
+
+
+def _replay(text: str) -> float:
+    return 0.0 if text in ("off", "false", "no", "none") else duration(3600.0, 31 * 86400.0)(text)
+
+
 def _metrics(text: str) -> tuple[str, int]:
     if text in ("off", "false", "no", "none"):
         return "", 0
@@ -235,6 +254,15 @@ KEYS: dict[str, KeyRow] = {
         duration(3600.0, 366 * 86400.0),
         "how long the exposure ledger keeps what a skipped rule let pass, an hour to 366 days",
         "`30d`",
+    ),
+    "replay": KeyRow(
+        _replay,
+        "`off`, or how long what rules read of judged messages is kept, encrypted, for `tidegate replay`: an hour to "
+        "31 days, such as `72h`",
+        "`off`",
+    ),
+    "replay_size": KeyRow(
+        size(1 << 20, 64 << 30), "how much of it at most, `1M` to `64G`; the oldest leaves first", "`256M`"
     ),
     "user": KeyRow(_account, "whom the daemon becomes when it is started as root", "stays who it is"),
     "group": KeyRow(_group, "its group", "the user's"),

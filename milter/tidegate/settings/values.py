@@ -62,6 +62,8 @@ class Settings:
     metrics_host: str = ""
     metrics_port: int = 0  # 0: off
     exposure: float = 30 * 86400.0  # how long the exposure ledger keeps its rows
+    replay: float = 0.0  # how long judged messages are kept for replay; 0: not at all
+    replay_size: int = 256 << 20  # bytes
     user: str = ""
     group: str = ""
     socket_mode: int = 0o660

@@ -86,10 +86,13 @@ class Conditions:
             self.settle(code)
 
     def heard_clerk(self, packet: Packet) -> None:
-        """What the clerk says of the metrics' address, and of the channels of notifications."""
+        """What the clerk says of the metrics' address, of the replay store, and of the channels of notifications."""
         values = packet.values
         if packet.word == "metrics":
             self.judge("metrics-unavailable", str(values.get("error", "")))
+            return
+        if packet.word == "replay":
+            self.judge("replay-unavailable", str(values.get("error", "")))
             return
         self.episodes.heard(values)
         self.judge("channel-failing", str(values.get("failing", "")))

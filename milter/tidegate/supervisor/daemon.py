@@ -291,7 +291,7 @@ class Supervisor:
                 self._loads.ask(digest=str(packet.values.get("digest", "")))
             case "brake":
                 self._brake.heard(packet)
-            case "metrics" | "channels":
+            case "metrics" | "channels" | "replay":
                 self._conditions.heard_clerk(packet)
 
     # ── loads and questions ──────────────────────────────────────────────────────────────────────────────────

@@ -14,13 +14,14 @@ from __future__ import annotations
 from tidegate.trial.cases import BadCaseError, transaction_of
 from tidegate.trial.examples import progress_name, prove
 from tidegate.trial.messages import read_message
-from tidegate.trial.scenarios import Difference, Outcome, differences, run_scenario
+from tidegate.trial.scenarios import Difference, Outcome, differences, judged, run_scenario
 
 __all__ = [
     "BadCaseError",
     "Difference",
     "Outcome",
     "differences",
+    "judged",
     "progress_name",
     "prove",
     "read_message",

@@ -187,6 +187,10 @@ class Overlaid:
     def watched(self) -> tuple[int, ...]:
         return ()
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.base.needs
+
     def __len__(self) -> int:
         return len(self.rules)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tidegate.engine.judge import judge, judge_recipient
-from tidegate.model import Disposition, PolicySet, ReadFile, Truth, Verdict
+from tidegate.model import Disposition, PolicySet, ReadFile, Transaction, Truth, Verdict
 from tidegate.policy.scenarios import Expectation, Scenario
 from tidegate.trial.cases import Overlaid, case_lists, transaction_of
 
@@ -56,19 +56,28 @@ def run_scenario(scenario: Scenario, policies: PolicySet, now: float, read_file:
     if lists:
         rules = tuple(policies.rule(number) for number in range(len(policies)))
         policies = Overlaid(policies, rules, lists)
-    whole = transaction_of(case, policies.conventions, read_file)
+    return judged(transaction_of(case, policies.conventions, read_file), policies, moment)
+
+
+def judged(whole: Transaction, policies: PolicySet, now: float) -> Outcome:
+    """What comes of a transaction that names all recipients, refused ones too; `now` in POSIX seconds.
+
+    Each recipient is judged at RCPT as on the wire, and the message with those that stand.
+    """
+    if not policies.per_recipient:
+        return Outcome(judge(whole, policies, now), tuple(one.address for one in whole.envelope.recipients))
     envelope = replace(whole.envelope, recipients=())
     refused: list[tuple[str, Verdict]] = []
     for recipient in whole.envelope.recipients:
         at_rcpt = replace(whole, envelope=envelope, message=None)
-        verdict = judge_recipient(at_rcpt, recipient, policies, moment)
+        verdict = judge_recipient(at_rcpt, recipient, policies, now)
         if verdict is not None and verdict.disposition in (Disposition.REJECT, Disposition.DEFER):
             refused.append((recipient.address, verdict))
         else:
             envelope = replace(envelope, recipients=(*envelope.recipients, recipient))
     if refused and not envelope.recipients:
         return Outcome(refused[-1][1], (), tuple(refused))
-    verdict = judge(replace(whole, envelope=envelope), policies, moment)
+    verdict = judge(replace(whole, envelope=envelope), policies, now)
     return Outcome(verdict, tuple(one.address for one in envelope.recipients), tuple(refused))
 
 

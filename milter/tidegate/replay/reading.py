@@ -1,0 +1,189 @@
+"""The replay store as it is read, kept within its bounds, and searched for a person who is to be forgotten.
+
+Promises: one file is in memory at a time; what can't be read is counted, and passed over. Forgetting rewrites a file
+whole or not at all, and drops with it what nobody can read any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate import records
+from tidegate.ledger import keep_owner, locked
+from tidegate.replay.message import Kept, read
+from tidegate.replay.sealing import Block, Seal, SealError, blocks
+from tidegate.replay.store import FOLDER, KEY, PART, Segment, read_key, segments
+
+_NOTHING: tuple[Kept, ...] = ()
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far a reader is, and what it had to pass over."""
+
+    total: int = 0  # bytes
+    done: int = 0
+    messages: int = 0
+    damaged: int = 0  # blocks, runs of bytes that are none, and lines
+    locked: int = 0  # blocks that were sealed with a key that is not there
+
+    @property
+    def lost(self) -> int:
+        """What can't be read."""
+        return self.damaged + self.locked
+
+
+def read_messages(state: str, since: float, reading: Reading) -> Iterator[Kept]:
+    """The messages that were judged at `since` (POSIX seconds) or later; the oldest blocks first.
+
+    `reading` is kept up to date. Raises sealing.UnavailableError, and OSError where the store may not be read.
+    """
+    files = [one for one in segments(state) if one.ends > since]
+    reading.total = sum(one.size for one in files)
+    seal = _seal(state)
+    for file in files:
+        try:
+            data = file.path.read_bytes()
+        except FileNotFoundError:
+            reading.done += file.size  # tended away meanwhile
+            continue
+        for block in blocks(data):
+            for one in _messages(seal, block, data, reading):
+                if one.time >= since:
+                    reading.messages += 1
+                    yield one
+            reading.done += block.end - block.start
+
+
+def _seal(state: str) -> Seal | None:
+    """The seal of the key that is there; None where there is none that can be used."""
+    try:
+        return Seal(read_key(state))
+    except (FileNotFoundError, records.DamagedError):
+        return None
+
+
+def _messages(seal: Seal | None, block: Block, data: bytes, reading: Reading) -> Iterator[Kept]:
+    text = _text(seal, block, data, reading)
+    if text is None:
+        return
+    head, *lines = text.split(b"\n")
+    try:
+        shared = frozenset(map(str, json.loads(head)["known"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        reading.damaged += 1
+        return
+    for line in lines:
+        try:
+            yield read(line.decode("utf-8", "surrogatepass"), shared)
+        except ValueError:  # of another version
+            reading.damaged += 1
+
+
+def _text(seal: Seal | None, block: Block, data: bytes, reading: Reading) -> bytes | None:
+    """What a block holds; None where it can't be known, which is counted."""
+    if not block.whole:
+        reading.damaged += 1
+    elif seal is None or block.key != seal.name:
+        reading.locked += 1
+    else:
+        try:
+            return seal.open(block, data)
+        except SealError:
+            reading.damaged += 1
+    return None
+
+
+def tend(state: str, oldest: float, bound: int) -> None:
+    """Drop what is older than `oldest` (POSIX seconds), and the oldest beyond `bound` bytes. Raises OSError.
+
+    A quarter of the bytes is left for the file in use.
+    """
+    files = segments(state)
+    late = [one for one in files if one.ends < oldest]
+    kept = files[len(late) :]
+    size = sum(one.size for one in kept[:-1])
+    for one in kept[:-1]:
+        if size <= bound - bound // PART:
+            break
+        size -= one.size
+        late.append(one)
+    for one in late:
+        one.path.unlink(missing_ok=True)
+
+
+def purge(state: str) -> bool:
+    """Remove all of it, the key first; False where there was nothing. Raises OSError."""
+    files = segments(state)
+    key = Path(state) / FOLDER / KEY
+    there = bool(files) or key.exists()
+    key.unlink(missing_ok=True)
+    for one in files:
+        one.path.unlink(missing_ok=True)
+    return there
+
+
+def forget(state: str, meant: Callable[[bytes], bool], *, only_count: bool = False) -> int:
+    """Drop the messages of which `meant` says so, by their text; how many there were.
+
+    What can't be opened, by this key or any, is dropped with them. Raises sealing.UnavailableError, or OSError.
+    """
+    files = segments(state)
+    if not files:
+        return 0
+    seal = _seal(state)
+    if seal is None:
+        if not only_count:
+            purge(state)
+        return 0
+    return sum(_forget(state, one, seal, meant, only_count) for one in files)
+
+
+def _forget(state: str, file: Segment, seal: Seal, meant: Callable[[bytes], bool], only_count: bool) -> int:
+    folder = Path(state) / FOLDER
+    with locked(folder, fcntl.LOCK_SH if only_count else fcntl.LOCK_EX):
+        try:
+            data = file.path.read_bytes()
+        except FileNotFoundError:
+            return 0
+        kept: list[bytes] = []
+        found = unread = 0
+        for block in blocks(data):
+            text = _text(seal, block, data, Reading())
+            if text is None:
+                unread += 1
+                continue
+            head, *lines = text.split(b"\n")
+            stay = [line for line in lines if not meant(line)]
+            if len(stay) == len(lines):
+                kept.append(data[block.start : block.end])
+            elif stay:
+                kept.append(seal.close(b"\n".join([head, *stay])))
+            found += len(lines) - len(stay)
+        if (found or unread) and not only_count:
+            _rewrite(file.path, kept)
+        return found
+
+
+def _rewrite(path: Path, parts: list[bytes]) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(draft, "wb", opener=_private) as file:
+            keep_owner(file.fileno(), path.parent)
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    records.settle(path.parent)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
