@@ -47,7 +47,9 @@ LAW: dict[str, frozenset[str]] = {
     "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
-    "worker": frozenset({"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay"}),
+    "worker": frozenset(
+        {"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay"}
+    ),
     "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.builders.kept import a_kept
+from tests.builders.transactions import NOW
 from tidegate.cli import main
 from tidegate.cli.forget import spellings
 from tidegate.ledger import Pen, Row, read_rows
+from tidegate.replay import Quill, Reading, read_messages
 
 ROW = Row("r", 1000.0, "Q", "REF", "m***@example.com", "m***@example.com", (), "accept", first=1000.0)
 
@@ -39,6 +42,9 @@ def site(tmp_path: Path) -> Path:
     pen.write(
         [replace(ROW, queue_id=f"M{n}", who=pen.fingerprints("mallory", "mallory@example.com")) for n in range(3)]
     )
+    kept = [("A", "mallory", "x@example.com"), ("B", "", "Mallory@example.com"), ("C", "molly", "mallory@example.org")]
+    quill = Quill(str(tmp_path / "state"), 1 << 20)
+    quill.write([a_kept(reference=name, login=login, sender=sender) for name, login, sender in kept], NOW)
     pen.write([replace(ROW, queue_id="O", who=pen.fingerprints("molly@example.com"))])
     return tmp_path
 
@@ -51,18 +57,19 @@ def forget(site: Path, *options: str) -> tuple[int, dict[str, Any]]:
 def test_a_person_is_purged_and_others_are_not(site: Path) -> None:
     """From the ledger and the spool; what is left is found, and the second time there is nothing to purge."""
     code, told = forget(site)
-    assert (1, [3, 1]) == (code, [one["count"] for one in told["purged"]])
+    assert (1, [3, 2, 1]) == (code, [one["count"] for one in told["purged"]])
     assert ["", "", "", "O"] == [row.queue_id for row in read_rows(str(site / "state"))]
     assert ["2"] == [path.name for path in (site / "state" / "mail").iterdir()]
+    assert ["C"] == [one.transaction.reference for one in read_messages(str(site / "state"), 0, Reading())]
     assert [1, 2, None, None, None] == [one["found"] for one in told["left"]]
-    assert [0, 0] == [one["count"] for one in forget(site)[1]["purged"]]
+    assert [0, 0, 0] == [one["count"] for one in forget(site)[1]["purged"]]
 
 
 def test_a_dry_run_changes_nothing(site: Path) -> None:
     """It counts the same."""
     _, told = forget(site, "--dry-run")
-    assert [3, 1] == [one["count"] for one in told["purged"]]
-    assert [3, 1] == [one["count"] for one in forget(site)[1]["purged"]]
+    assert [3, 2, 1] == [one["count"] for one in told["purged"]]
+    assert [3, 2, 1] == [one["count"] for one in forget(site)[1]["purged"]]
 
 
 def test_nothing_left_is_exit_0(site: Path) -> None:

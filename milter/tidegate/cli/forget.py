@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tidegate import ledger, records
+from tidegate import ledger, records, replay
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import Site, find_site
@@ -53,7 +53,7 @@ def forget(login: str, config: str, state: str, dry_run: bool, as_json: bool) ->
     """Purge what Tidegate holds of LOGIN, and say what it can't.
 
     The rows of the exposure ledger that tell of this login, or of this address as a sender, lose who and which message;
-    the count stays. Notifications that name it and were not sent yet are dropped.
+    the count stays. Messages kept for replay that name it anywhere are dropped, and notifications that were not sent.
 
     Exit codes: 0 nothing that we know of is left; 1 something is, and the command to purge it is shown; 2 it failed.
     """
@@ -96,6 +96,14 @@ def _purge(state: str, names: Sequence[str], dry_run: bool) -> Iterator[Purged]:
         who = [ledger.fingerprint(key, name) for name in names]
     rows = ledger.forget(state, who, [*map(masked, names), *names], only_count=dry_run)
     yield Purged("rows of the exposure ledger", rows)
+    pattern = _pattern(names)
+    try:
+        kept = replay.forget(state, lambda text: pattern.search(text) is not None, only_count=dry_run)
+    except replay.UnavailableError:
+        if not dry_run:  # nobody can look into it here
+            replay.purge(state)
+        kept = 0
+    yield Purged("messages kept for replay", kept)
     waiting = [path for spool in _SPOOLS for path in _files(Path(state) / spool) if _mentions(path, names)]
     for path in waiting:
         if not dry_run:
@@ -156,7 +164,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _ours(path: Path, state: str) -> bool:
     """Is it one of the stores that were purged?"""
-    return path.relative_to(state).parts[0] in (*_SPOOLS, ledger.FOLDER)
+    return path.relative_to(state).parts[0] in (*_SPOOLS, ledger.FOLDER, replay.FOLDER)
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:

@@ -28,7 +28,7 @@ class Keeper:
                 self._remove()
             else:
                 Seal(make_key(self.state))
-                tend(self.state, now - self.keep, self.bound)
+                tend(self.state, now - self.keep, self.bound, now)
         except BusyError:
             return ""  # somebody forgets a person at this moment
         except UnavailableError as error:

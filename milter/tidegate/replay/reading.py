@@ -16,10 +16,8 @@ from pathlib import Path
 from tidegate import records
 from tidegate.ledger import keep_owner, locked
 from tidegate.replay.message import Kept, read
-from tidegate.replay.sealing import Block, Seal, SealError, blocks
-from tidegate.replay.store import FOLDER, KEY, PART, Segment, read_key, segments
-
-_NOTHING: tuple[Kept, ...] = ()
+from tidegate.replay.sealing import Piece, Seal, State, pieces
+from tidegate.replay.store import FOLDER, KEY, PART, SLOT, Segment, read_key, segments
 
 
 @dataclass(slots=True)
@@ -52,12 +50,12 @@ def read_messages(state: str, since: float, reading: Reading) -> Iterator[Kept]:
         except FileNotFoundError:
             reading.done += file.size  # tended away meanwhile
             continue
-        for block in blocks(data):
-            for one in _messages(seal, block, data, reading):
+        for piece in pieces(data, seal):
+            for one in _messages(piece, reading):
                 if one.time >= since:
                     reading.messages += 1
                     yield one
-            reading.done += block.end - block.start
+            reading.done += piece.end - piece.start
 
 
 def _seal(state: str) -> Seal | None:
@@ -68,11 +66,12 @@ def _seal(state: str) -> Seal | None:
         return None
 
 
-def _messages(seal: Seal | None, block: Block, data: bytes, reading: Reading) -> Iterator[Kept]:
-    text = _text(seal, block, data, reading)
-    if text is None:
+def _messages(piece: Piece, reading: Reading) -> Iterator[Kept]:
+    if piece.state is not State.OPEN:
+        reading.damaged += piece.state is State.DAMAGED
+        reading.locked += piece.state is State.LOCKED
         return
-    head, *lines = text.split(b"\n")
+    head, *lines = piece.text.split(b"\n")
     try:
         shared = frozenset(map(str, json.loads(head)["known"]))
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -85,30 +84,16 @@ def _messages(seal: Seal | None, block: Block, data: bytes, reading: Reading) ->
             reading.damaged += 1
 
 
-def _text(seal: Seal | None, block: Block, data: bytes, reading: Reading) -> bytes | None:
-    """What a block holds; None where it can't be known, which is counted."""
-    if not block.whole:
-        reading.damaged += 1
-    elif seal is None or block.key != seal.name:
-        reading.locked += 1
-    else:
-        try:
-            return seal.open(block, data)
-        except SealError:
-            reading.damaged += 1
-    return None
+def tend(state: str, oldest: float, bound: int, now: float) -> None:
+    """Drop what is older than `oldest`, and the oldest beyond `bound` bytes; times in POSIX seconds. Raises OSError.
 
-
-def tend(state: str, oldest: float, bound: int) -> None:
-    """Drop what is older than `oldest` (POSIX seconds), and the oldest beyond `bound` bytes. Raises OSError.
-
-    A quarter of the bytes is left for the file in use.
+    A quarter of the bytes is left for the file that is in use at `now`.
     """
-    files = segments(state)
+    files = [one for one in segments(state) if one.ends <= now // SLOT * SLOT]
     late = [one for one in files if one.ends < oldest]
     kept = files[len(late) :]
-    size = sum(one.size for one in kept[:-1])
-    for one in kept[:-1]:
+    size = sum(one.size for one in kept)
+    for one in kept:
         if size <= bound - bound // PART:
             break
         size -= one.size
@@ -153,15 +138,14 @@ def _forget(state: str, file: Segment, seal: Seal, meant: Callable[[bytes], bool
             return 0
         kept: list[bytes] = []
         found = unread = 0
-        for block in blocks(data):
-            text = _text(seal, block, data, Reading())
-            if text is None:
+        for piece in pieces(data, seal):
+            if piece.state is not State.OPEN:
                 unread += 1
                 continue
-            head, *lines = text.split(b"\n")
+            head, *lines = piece.text.split(b"\n")
             stay = [line for line in lines if not meant(line)]
             if len(stay) == len(lines):
-                kept.append(data[block.start : block.end])
+                kept.append(data[piece.start : piece.end])
             elif stay:
                 kept.append(seal.close(b"\n".join([head, *stay])))
             found += len(lines) - len(stay)

@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 KEY_BYTES = 32
@@ -42,19 +43,22 @@ class _Cipher(Protocol):
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
 
 
+class State(Enum):
+    """Of a piece of a file."""
+
+    OPEN = "open"
+    LOCKED = "locked"  # a block of another key
+    DAMAGED = "damaged"
+
+
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One block as it lies in a file: `key` says by which key. Without a nonce it is none."""
+class Piece:
+    """A block of a file, or bytes of it that are none, with what was sealed there."""
 
     start: int
     end: int
-    key: bytes = b""
-    nonce: bytes = b""
-
-    @property
-    def whole(self) -> bool:
-        """Is it a block at all?"""
-        return bool(self.nonce)
+    state: State
+    text: bytes = b""
 
 
 class Seal:
@@ -74,19 +78,17 @@ class Seal:
         head = _HEAD.pack(MARK, self.name, len(packed) + 16, nonce)  # GCM adds a tag of 16 bytes
         return head + self._cipher.encrypt(nonce, packed, head[:_BOUND])
 
-    def open(self, block: Block, data: bytes | memoryview) -> bytes:
-        """What was sealed in `block` of `data`. Raises SealError."""
+    def open(self, block: bytes) -> bytes:
+        """What was sealed. Raises SealError."""
         from cryptography.exceptions import InvalidTag
 
-        if block.key != self.name:
-            raise SealError("it was sealed with another key")
-        head = bytes(data[block.start : block.start + _HEAD.size])
+        _, _, _, nonce = _HEAD.unpack_from(block)
         try:
-            packed = self._cipher.decrypt(block.nonce, bytes(data[block.start + _HEAD.size : block.end]), head[:_BOUND])
+            packed = self._cipher.decrypt(nonce, block[_HEAD.size :], block[:_BOUND])
             opener = zlib.decompressobj()
             text = opener.decompress(packed, LARGEST)
         except (InvalidTag, zlib.error) as error:
-            raise SealError("it is damaged") from error
+            raise SealError("it is damaged, or was sealed with another key") from error
         if not opener.eof:
             raise SealError("it is larger than any block that is written")
         return text
@@ -108,31 +110,36 @@ def name_of(key: bytes) -> bytes:
     return hashlib.blake2b(key, digest_size=8, person=b"tidegate-replay").digest()
 
 
-def blocks(data: bytes | memoryview) -> Iterator[Block]:
-    """What lies in a file: blocks, and one entry that is not `whole` for each run of bytes between them."""
-    view = bytes(data)
+def pieces(data: bytes, seal: Seal | None) -> Iterator[Piece]:
+    """All of a file: its blocks, and the runs of bytes between them. `seal` None: there is no key."""
     at, lost = 0, -1
-    while at < len(view):
-        found = _block_at(view, at)
+    while at < len(data):
+        found = _piece_at(data, at, seal)
         if found is None:
             lost = at if lost < 0 else lost
-            following = view.find(MARK, at + 1)
-            at = len(view) if following < 0 else following
+            following = data.find(MARK, at + 1)
+            at = len(data) if following < 0 else following
             continue
         if lost >= 0:
-            yield Block(lost, at)
+            yield Piece(lost, at, State.DAMAGED)
             lost = -1
         yield found
         at = found.end
     if lost >= 0:
-        yield Block(lost, len(view))
+        yield Piece(lost, len(data), State.DAMAGED)
 
 
-def _block_at(view: bytes, at: int) -> Block | None:
-    if len(view) - at < _HEAD.size:
+def _piece_at(data: bytes, at: int, seal: Seal | None) -> Piece | None:
+    """The block that begins here; None where there is none, or a damaged one, whose length says nothing."""
+    if len(data) - at < _HEAD.size:
         return None
-    mark, key, length, nonce = _HEAD.unpack_from(view, at)
+    mark, key, length, _ = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if mark != MARK or length > LARGEST or end > len(view):
+    if mark != MARK or length > LARGEST or end > len(data):
         return None
-    return Block(at, end, key, nonce)
+    if seal is None or key != seal.name:
+        return Piece(at, end, State.LOCKED)
+    try:
+        return Piece(at, end, State.OPEN, seal.open(data[at:end]))
+    except SealError:
+        return None
