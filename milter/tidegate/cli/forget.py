@@ -170,7 +170,7 @@ def _ours(path: Path, state: str) -> bool:
 def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:
     """These names as whole words: `bob` is neither `bobby` nor `bob@example.net`."""
     words = "|".join(map(re.escape, names))
-    return re.compile(rf"(?<![\w.+@-])(?:{words})(?![\w.+@-])".encode(), re.IGNORECASE)
+    return re.compile(rf"(?<![\w.+@-])(?:{words})(?![\w.+@-])".encode("utf-8", "surrogateescape"), re.IGNORECASE)
 
 
 def _mentions(path: Path, names: Sequence[str]) -> bool:

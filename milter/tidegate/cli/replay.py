@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 
@@ -19,13 +19,14 @@ from tidegate.cli.lent import NO_POLICY, borrow
 from tidegate.cli.output import UnableError, emit, errors, safe
 from tidegate.cli.progress import Bar
 from tidegate.cli.replayed import document, text
-from tidegate.cli.site import POLICIES, STATE, Site, conventions, policy_options, site_if_there
+from tidegate.cli.site import POLICIES, Site, conventions, policy_options, site_if_there
 from tidegate.model import Conventions, PolicySet
 from tidegate.replay import Kept, Reading, UnavailableError, read_messages
 from tidegate.replay.compare import Comparing, Comparison
 from tidegate.replay.folder import Files, read_folder
 from tidegate.replay.gate import Gate
 from tidegate.settings.keys import UnusableError, duration
+from tidegate.settings.values import STATE
 
 IN_FORCE = "in-force"
 _STEP = 64  # messages between two looks at the bar
@@ -38,7 +39,7 @@ class Sources:
     state: str = STATE
     mail: str = ""
     since: float = 0.0
-    conventions: Conventions = Conventions()
+    conventions: Conventions = field(default_factory=Conventions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def ago(_context: click.Context, _parameter: click.Parameter, value: str) -> flo
 @click.option(
     "--against", default=IN_FORCE, show_default=True, metavar="in-force|DIR", help="What it is compared with."
 )
-@click.option("--mail", type=click.Path(exists=True, file_okay=False), default="", help="A folder with .eml files.")
+@click.option("--mail", type=click.Path(exists=True, file_okay=False), help="A folder with .eml files.")
 @click.option("--since", default="", callback=ago, metavar="24h", help="Only the mail of this time. [default: all]")
 @click.option(
     "--max-change", default="1%", show_default=True, callback=share, help="Share of verdicts that may change."
@@ -115,7 +116,7 @@ def ago(_context: click.Context, _parameter: click.Parameter, value: str) -> flo
 def replay(
     candidate: tuple[str, ...],
     against: str,
-    mail: str,
+    mail: str | None,
     since: float,
     max_change: float,
     min_judged: float,
@@ -140,7 +141,7 @@ def replay(
     before = _before(against, config, state, known)
     opened = load_candidate(candidate, policies, known)
     home = state or (site.states[0] if site else STATE)
-    done = compared(before, opened.generation, Sources(home, mail, since, known), examples)
+    done = compared(before, opened.generation, Sources(home, mail or "", since, known), examples)
     decision = Gate(max_change, min_judged).decide(done.found, done.read.lost)
     broken = errors(opened.problems)
     if as_json:
@@ -166,7 +167,5 @@ def _before(against: str, config: str, state: str, known: Conventions) -> Policy
 def _why_none(site: Site | None) -> str:
     """Why the store is empty, as far as it can be told."""
     if site and site.settings and not site.settings.replay:
-        return (
-            "tidegate: nothing is kept: the setting `replay` is off; write `replay: 72h`, or name a folder with --mail"
-        )
+        return "tidegate: nothing is kept: the setting `replay` is off; write `replay: 72h`, or use --mail FOLDER"
     return "tidegate: nothing was kept yet"

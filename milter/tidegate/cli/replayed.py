@@ -1,4 +1,4 @@
-"""What a replay found, for a person and for programs. Senders and logins are masked unless the caller says otherwise."""
+"""What a replay found, for a person and for programs. Senders and logins are masked unless somebody asked for them."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class Result:
     refused: tuple[tuple[str, Disposition], ...]
     changes: Changes
     rule: str
+    refusers: frozenset[str]  # the rules behind `refused`
     matched: frozenset[str]
 
     def same(self, other: Result) -> bool:
@@ -140,7 +141,8 @@ class Judge:
             verdict.disposition,
             tuple(sorted((address, one.disposition) for address, one in outcome.refused)),
             _unsigned(verdict.changes) if verdict.changes else _NONE,
-            verdict.rule or (outcome.refused[-1][1].rule if outcome.refused else ""),
+            verdict.rule,
+            frozenset(one.rule for _, one in outcome.refused) if outcome.refused else _NOTHING,
             frozenset(_rules(outcome, Truth.YES)) if verdict.trail or outcome.refused else _NOTHING,
         )
         return whole, outcome
@@ -250,7 +252,7 @@ class Comparing:
         if told is not None and told.digest == self._before.policies.digest:
             found.recorded_otherwise += told.disposition is not before.disposition
         if before.same(after):
-            found.elsewhere += before.rule != after.rule
+            found.elsewhere += (before.rule, before.refusers) != (after.rule, after.refusers)
             return
         found.changed += 1
         change = self._change(before, after)
@@ -264,10 +266,7 @@ class Comparing:
     def _change(self, before: Result, after: Result) -> Change:
         changes = self.found.changes
         after_label = after.label if after.label != before.label else f"{after.label}, otherwise"
-        rules = (before.rule, after.rule)
-        if before.disposition is after.disposition and before.changes != after.changes:
-            rules = (_first(before.matched - after.matched), _first(after.matched - before.matched))
-        key = (before.label, after_label, *rules)
+        key = (before.label, after_label, *_behind(before, after))
         if key not in changes and len(changes) >= _GROUPS:
             key = (_OTHERS, _OTHERS, "", "")
         if key not in changes:
@@ -278,6 +277,15 @@ class Comparing:
 
 def _harm(one: Result) -> tuple[int, int]:
     return int(one.disposition), len(one.refused)
+
+
+def _behind(before: Result, after: Result) -> tuple[str, str]:
+    """The rules behind what differs; of several the first by name."""
+    if before.disposition is not after.disposition:
+        return before.rule, after.rule
+    if before.refused != after.refused:
+        return _first(before.refusers), _first(after.refusers)
+    return _first(before.matched - after.matched), _first(after.matched - before.matched)
 
 
 def _first(rules: frozenset[str]) -> str:

@@ -33,9 +33,7 @@ class Gate:
         if not found.messages:
             return Decision(UNTOLD, "there is no message that could be replayed: no data is no pass")
         if lost:
-            return Decision(
-                UNTOLD, f"{lost} parts of what was kept can't be read, so nobody knows what they would show"
-            )
+            return Decision(UNTOLD, f"{lost} parts of what was kept can't be read: nobody knows what they would show")
         if found.known < self.min_judged or not found.judged:
             known, least = percent(found.known), percent(self.min_judged)
             return Decision(UNTOLD, f"only {known} of the messages can be replayed, and {least} have to be")
