@@ -46,7 +46,7 @@ LAW: dict[str, frozenset[str]] = {
     "store": frozenset({"model", "revisions", "limits"}),
     "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
-    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records"}),
+    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions"}),
     "worker": frozenset(
         {"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay"}
     ),

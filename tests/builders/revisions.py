@@ -1,71 +1,78 @@
-"""Revisions for tests: documents of one entry, and a store into which they are put without a command."""
+"""Policy revisions in one line, as snapshots in a state directory: what a clerk would have fetched."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from tests.builders.redisserver import RedisServer
+from tidegate.live import snapshot
+from tidegate.live.snapshot import Snapshot
 from tidegate.model import EntryKey, EntryKind
-from tidegate.revisions import EMPTY, Manifest, Named, Revision, digest_of
-from tidegate.store.connection import open_store
-from tidegate.store.revisions import Conflict, Head, Moved, Revisions
+from tidegate.revisions import EMPTY, Expected, Manifest, Named, Revision, digest_of
+
+ENVIRONMENT = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class At:
-    """The settings of a Redis, as store/connection.py reads them."""
-
-    redis: str
-    environment: str = "prod"
-    redis_user: str = ""
-    redis_password_file: str = ""
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    redis_sentinel_user: str = ""
-    redis_sentinel_password_file: str = ""
+def a_key(name: str) -> EntryKey:
+    """`r` is rule r; `list l` and `condition c` say so."""
+    kind, blank, rest = name.partition(" ")
+    return EntryKey(EntryKind(kind), rest) if blank else EntryKey(EntryKind.RULE, name)
 
 
-def revisions_of(server: RedisServer, environment: str = "prod", timeout: float = 5.0) -> Revisions:
-    """The revisions in a server."""
-    return Revisions(open_store(At(server.url, environment), timeout))
+def a_text(name: str, reason: str = "x", when: str = "always", more: str = "") -> str:
+    """The text of a rule as it is kept: a policy with this entry alone."""
+    return f"version: 1\nrules:\n  - {{id: {name}, when: {when}, do: {{hold: {{reason: {reason}}}}}{more}}}\n...\n"
 
 
-def rule(name: str) -> EntryKey:
-    """The key of a rule."""
-    return EntryKey(EntryKind.RULE, name)
+def a_manifest(texts: Mapping[str, str], removed: Sequence[str] = ()) -> Manifest:
+    """These texts by their entries' names, and tombstones."""
+    named = [Named(a_key(name), digest_of(text.encode())) for name, text in texts.items()]
+    return EMPTY.edited(named, [a_key(name) for name in removed])
 
 
-def document(name: str, domain: str = "example.net") -> str:
-    """A stored entry: a small policy document of one rule that refuses a domain."""
-    return (
-        f"version: 1\nrules:\n  - id: {name}\n    when: {{any_rcpt: {{domain: {domain}}}}}\n"
-        f'    do: {{reject: {{code: "550 5.7.1", text: "stopped by {{rule}}"}}}}\n...\n'
+def a_revision(
+    number: int,
+    manifest: Manifest,
+    fallback: Manifest | None = None,
+    expires: int | None = None,
+    urgent: str = "",
+    expect: Sequence[Expected] = (),
+    environment: str = ENVIRONMENT,
+) -> Revision:
+    """The record for it."""
+    return Revision(
+        number=number,
+        parent=number - 1,
+        manifest=manifest.digest(),
+        environment=environment,
+        author="anna",
+        reason="a test",
+        at=1_800_000_000 + number,
+        host="mx1",
+        expires=expires,
+        fallback=(fallback or EMPTY).digest() if expires else "",
+        urgent=urgent,
+        expect=tuple(expect),
     )
 
 
-def manifest_of(texts: Mapping[EntryKey, str], removed: tuple[EntryKey, ...] = ()) -> Manifest:
-    """Of these texts."""
-    return EMPTY.edited([Named(key, digest_of(text.encode())) for key, text in texts.items()], removed)
+def a_snapshot(
+    number: int,
+    texts: Mapping[str, str],
+    removed: Sequence[str] = (),
+    before: Mapping[str, str] | None = None,
+    expires: int | None = None,
+    urgent: str = "",
+    expect: Sequence[Expected] = (),
+    serial: int | None = None,
+) -> Snapshot:
+    """Revision `number`; with `expires` it reverts to the texts `before`."""
+    manifest, fallback = a_manifest(texts, removed), a_manifest(before or {})
+    known = {digest_of(text.encode()): text for text in (*texts.values(), *((before or {}).values()))}
+    revision = a_revision(number, manifest, fallback, expires, urgent, expect)
+    serial = number if serial is None else serial
+    return Snapshot(serial, ENVIRONMENT, 1.0, revision, manifest, fallback if expires else EMPTY, known)
 
 
-def by_sha(texts: Mapping[EntryKey, str]) -> dict[str, str]:
-    """The texts under their digests."""
-    return {digest_of(text.encode()): text for text in texts.values()}
-
-
-def a_revision(number: int, manifest: Manifest, environment: str = "prod", author: str = "ann") -> Revision:
-    """One that says what it has to."""
-    return Revision(number, number - 1, manifest.digest(), environment, author, "a test", 1_800_000_000, "mx1")
-
-
-def put(
-    revisions: Revisions, texts: Mapping[EntryKey, str], onto: Head | None = None, author: str = "ann"
-) -> Moved | Conflict:
-    """These entries as the next revision."""
-    head = onto if onto is not None else revisions.head()
-    manifest = manifest_of(texts)
-    number = head.revision.number + 1 if head.revision else 1
-    revision = a_revision(number, manifest, revisions.environment, author)
-    return revisions.commit(revision, [manifest], by_sha(texts), head, {"event": "put"})
+def fetched(state: str, one: Snapshot) -> None:
+    """Put it in place."""
+    snapshot.write(state, one)

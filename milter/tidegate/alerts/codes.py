@@ -111,6 +111,18 @@ CODES: dict[str, tuple[str, str]] = {
         "there is no proven generation to go back to",
         "correct or revert the policies by hand",
     ),
+    "revision-unread": (
+        "Redis is configured, and its policy was never read",
+        "see why Redis can't be reached: tidegate status",
+    ),
+    "snapshot-damaged": (
+        "the policy revision on disk can't be used; what was in force stays",
+        "none: it is fetched from Redis again",
+    ),
+    "revision-expired": (
+        "a policy revision was not confirmed in time and has reverted",
+        "put it again, or keep what serves: tidegate policy confirm",
+    ),
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
     "accepted-unwritable": (
         "the record of accepted entries can't be put into place: a broken edit would bring an older text back",

@@ -6,12 +6,16 @@ so then all mail waits (DESIGN section 5). Refuses: the record of accepted entri
 
 from __future__ import annotations
 
+import time
+
 from tidegate import live
 from tidegate.loader import sources as directory
+from tidegate.loader.revision import over
 
 
-def unread(policies: str, state: str) -> str:
-    """Why the configured sources were not read completely; "" where they were."""
+def unread(policies: str, state: str, environment: str = "") -> str:
+    """Why the configured sources were not read completely; "" where they were. `environment`: of the revisions in
+    Redis, where that is configured."""
     found = directory.read_directory(policies)
     if found.error:
         return found.error
@@ -22,4 +26,5 @@ def unread(policies: str, state: str) -> str:
     if found.ignored:
         name, why = found.ignored[0]
         return f"{name}: {why}"
-    return next((f"{source.name}: {source.error}" for source in sources if source.error), "")
+    wrong = next((f"{source.name}: {source.error}" for source in sources if source.error), "")
+    return wrong or over(state, environment, known.accepted, time.time()).unread

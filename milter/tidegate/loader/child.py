@@ -23,6 +23,7 @@ from tidegate.loader.confine import Confined
 from tidegate.loader.hints import hints_of
 from tidegate.loader.kept import KeptLists
 from tidegate.loader.report import Report, encode
+from tidegate.loader.revision import Over, over
 from tidegate.model import Conventions, Entry, EntryState, Loaded, OnError, Place, Problem, Severity, Source
 from tidegate.policy.layers import NO_LAYER, Layer
 from tidegate.policy.load import LoadedPolicy, load_policy
@@ -46,6 +47,7 @@ class Request:
     before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
     urgent: str = ""  # why what comes of it must not wait for a canary
     layer: Layer | None = None  # what to lay over the files, where a command wants to see what would come of it
+    environment: str = ""  # whose policy revisions lie over the files; "": no Redis is configured
 
 
 class _ListFiles:
@@ -62,71 +64,141 @@ class _ListFiles:
         return source
 
 
+@dataclass(slots=True)
+class _Basis:
+    """What one load goes by: what was read, as far as it may be believed, and what is known from before."""
+
+    found: directory.Directory
+    before: live.Known
+    sources: tuple[Source, ...]  # as far as they are believed
+    kept: tuple[Source, ...]  # without those that kill
+    above: Over
+    problems: tuple[Problem, ...]
+    lists: _ListFiles
+    read: float  # POSIX seconds: when
+    began: float  # monotonic
+    stands: str = ""  # digest of all of it; "": it is not whole
+
+    @property
+    def accepted(self) -> live.Accepted:
+        """What was accepted before."""
+        return self.before.accepted
+
+
 def work(child: Confined, request: Request) -> None:
     """Do it, and leave report and image in the child's memory files. Raises whatever goes wrong."""
+    known = _read(child, request)
+    unread = _unread(request, known)
+    if unread and not known.accepted.texts:
+        _nothing(child, request, unread, known)
+        return
+    if not known.sources and not known.above.layer.sources:
+        text = f"there is no policy in {request.policies}: all mail is accepted"
+        known.problems += (problem("no-policy", text, Place(".", 0, 0)),)
+    before = _earlier(request.before)
+    policy = _settled(child, request, known)
+    data = _build(child, request, policy, before)
+    texts = (*known.kept, *known.above.layer.sources.values())
+    proved = proof.prove(policy, data, known.accepted.texts, texts, request.policies, time.time(), child.progress)
+    if proved.skip:
+        known.problems += proved.problems
+        policy = _load(child, request, known, proved.skip)
+        data = _build(child, request, policy, before)
+    loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, known.accepted)))
+    number = live.next_number(known.accepted, image.digest_of(data), request.number)
+    digest = _prove(image.numbered(data, number), child)
+    recorded = False
+    if not request.instead_of:
+        child.progress("the record of accepted entries")
+        recorded, unwritten = _remember(request, known, policy, loaded, (number, digest))
+        known.problems += unwritten
+    report = _report(request, known, policy, loaded, (number, digest))
+    _write(child.result, encode(replace(report, recorded=recorded)))
+
+
+def _read(child: Confined, request: Request) -> _Basis:
     began, read = time.monotonic(), time.time()
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
-    known, problems = (live.Known(), ()) if request.instead_of else live.read_known(request.state)
-    accepted = known.accepted
-    sources, lost = _believed(request, found, accepted)
-    problems = (*problems, *lost, *directory.problems(found), *request.problems)
-    unread = found.error or _all_unread(sources) or _doubtful(request, sources, accepted)
-    if unread and not accepted.texts:
-        _nothing(child, request, unread, problems, began)
-        return
-    if not sources:
-        text = f"there is no policy in {request.policies}: all mail is accepted"
-        problems = (*problems, problem("no-policy", text, Place(".", 0, 0)))
-    lists = _ListFiles(request.policies)
-    before = _earlier(request.before)
+    before, problems = (live.Known(), ()) if request.instead_of else live.read_known(request.state)
+    sources, lost = _believed(request, found, before.accepted)
+    above = _above(request, before.accepted, read)
+    problems = (*problems, *lost, *above.problems, *directory.problems(found), *request.problems)
     kept = _without(sources, request.skip)
-    policy = _load(child, request, kept, lists, accepted)
-    stands = live.digest_of(sources)
-    believed = request.confirmed or live.returned(stands, accepted, time.time())
-    gone = () if believed else live.vanished(policy.loaded, accepted)
-    if gone:
-        stands = ""
-        problems = (*problems, live.mass_vanish(gone, accepted))
-        kept = (*kept, Source(_GONE, error="more than half of all entries are gone at once"))
-        policy = _load(child, request, kept, lists, accepted)
-    data = _build(child, request, policy, before)
-    proved = proof.prove(policy, data, accepted.texts, kept, request.policies, time.time(), child.progress)
-    if proved.skip:
-        problems = (*problems, *proved.problems)
-        policy = _load(child, request, kept, lists, accepted, proved.skip)
-        data = _build(child, request, policy, before)
-    loaded = replace(policy.loaded, entries=tuple(_at_home(policy.loaded.entries, accepted)))
-    number = live.next_number(accepted, image.digest_of(data), request.number)
-    digest = _prove(image.numbered(data, number), child)
-    child.progress("the record of accepted entries")
-    fresh = live.accept(loaded, sources, accepted, stands, time.time(), (number, digest), policy.broken)
-    recorded, unwritten = (False, ()) if request.instead_of else _record(request.state, policy, lists, fresh, accepted)
+    return _Basis(found, before, sources, kept, above, problems, _ListFiles(request.policies), read, began)
+
+
+def _above(request: Request, accepted: live.Accepted, now: float) -> Over:
+    """What lies over the files: nothing over the baseline, what a command wants to see, or the policy revision."""
+    if request.instead_of or request.layer is not None:
+        return Over(request.layer or NO_LAYER)
+    return over(request.state, request.environment, accepted, now)
+
+
+def _unread(request: Request, known: _Basis) -> str:
+    """Why nothing may be concluded from what was read, where nothing is known from before."""
+    return known.found.error or _all_unread(known.sources) or known.above.unread or _doubtful(request, known)
+
+
+def _settled(child: Confined, request: Request, known: _Basis) -> LoadedPolicy:
+    """What it comes to, with those entries that vanished in masses as they were."""
+    policy, accepted = _load(child, request, known), known.accepted
+    known.stands = live.digest_of((*known.sources, *known.above.marker))
+    if request.confirmed or live.returned(known.stands, accepted, time.time()):
+        return policy
+    gone = live.vanished(policy.loaded, accepted, known.above.overlay(policy.covered))
+    if not gone:
+        return policy
+    known.stands = ""
+    known.problems += (live.mass_vanish(gone, accepted),)
+    known.kept += (Source(_GONE, error="more than half of all entries are gone at once"),)
+    if not accepted.overlay.texts.union(policy.covered.removed).isdisjoint(gone):
+        number = known.above.revised.number
+        known.above = known.above.held(f"revision {number} takes away more than half of the entries at once")
+    return _load(child, request, known)
+
+
+def _remember(
+    request: Request, known: _Basis, policy: LoadedPolicy, loaded: Loaded, generation: tuple[int, str]
+) -> tuple[bool, tuple[Problem, ...]]:
+    """On record before it can go live: is there a record to be moved, and what could not be written?"""
+    overlay, now = known.above.overlay(policy.covered), time.time()
+    fresh = live.accept(loaded, known.sources, known.accepted, known.stands, now, generation, policy.broken, overlay)
+    return _record(request.state, policy, known.lists, fresh, known.accepted)
+
+
+def _report(
+    request: Request, known: _Basis, policy: LoadedPolicy, loaded: Loaded, generation: tuple[int, str]
+) -> Report:
+    above, lists = known.above, known.lists
+    hints = hints_of(loaded, known.before if known.accepted.texts or request.before >= 0 else None)
+    number, digest = generation
     report = Report(
-        sources_digest=directory.whole_digest(found, lists.read),
+        sources_digest=directory.whole_digest(known.found, lists.read, above.row),
         digest=digest,
         number=number,
         image=True,
         entries=loaded.entries,
-        problems=(*_placed((*problems, *unwritten), loaded.entries), *_unsaid(loaded.problems, found, sources)),
+        problems=(*_placed(known.problems, loaded.entries), *_unsaid(loaded.problems, known.found, known.sources)),
         rules=tuple(rule.id for rule in loaded.rules),
         lenient=tuple(rule.id for rule in loaded.rules if rule.on_error is OnError.SKIP and rule.do.exempt is None),
         lists=tuple(lists.read),
-        counts=_counts(loaded, sources),
-        due=policy.due,
-        milliseconds=(time.monotonic() - began) * 1000,
-        hints=hints_of(loaded, known if accepted.texts or request.before >= 0 else None),
-        read=read,
-        sources=directory.described(found, sources, lists.read),
-        recorded=recorded,
+        counts=_counts(loaded, known.sources) | {"revision": above.revised.number},
+        due=min((due for due in (policy.due, above.due) if due), default=0.0),
+        milliseconds=(time.monotonic() - known.began) * 1000,
+        hints=replace(hints, expects={**hints.expects, **above.expects}),
+        read=known.read,
+        sources=directory.described(known.found, known.sources, lists.read),
+        urgent=above.urgent,
+        revised=above.revised,
     )
-    _write(child.result, encode(_with_faces(report, loaded)))
+    return _with_faces(report, loaded, above)
 
 
-def _with_faces(report: Report, loaded: Loaded) -> Report:
+def _with_faces(report: Report, loaded: Loaded, above: Over) -> Report:
     """What can be told of the rules without the image: which of them another policy has, too."""
     faces = image.faces(loaded)
-    expected = tuple(rule.id for rule in loaded.rules if rule.expect is not None)
+    expected = tuple(rule.id for rule in loaded.rules if rule.expect is not None or rule.id in above.expects)
     return replace(report, form=faces.form, faces=faces.rules, expected=expected)
 
 
@@ -177,29 +249,31 @@ def _unsaid(
     return (one for one in problems if one.entry is not None or one.place.source not in told)
 
 
-def _nothing(child: Confined, request: Request, why: str, problems: tuple[Problem, ...], began: float) -> None:
+def _nothing(child: Confined, request: Request, why: str, known: _Basis) -> None:
     """Nothing can be read and nothing is known from before: no generation, so mail is deferred."""
     unread = problem("nothing-readable", f"{why}; nothing is known from before", Place(".", 0, 0))
     found = directory.read_directory(request.policies)
     report = Report(
-        sources_digest=directory.whole_digest(found, {}),
-        problems=(*problems, unread),
-        milliseconds=(time.monotonic() - began) * 1000,
+        sources_digest=directory.whole_digest(found, {}, known.above.row),
+        problems=(*known.problems, unread),
+        milliseconds=(time.monotonic() - known.began) * 1000,
         read=time.time(),
         sources=directory.described(found, (), {}),
+        revised=known.above.revised,
     )
     _write(child.result, encode(report))
 
 
-def _doubtful(request: Request, sources: tuple[Source, ...], accepted: live.Accepted) -> str:
+def _doubtful(request: Request, known: _Basis) -> str:
     """Why an empty directory is not believed: the record of what it held is lost, and something was proven once.
 
     Of the baseline: why it may not serve.
     """
     if request.instead_of:
-        missing = baseline.unread(request.instead_of, request.state)
-        return missing or ("" if sources else f"{request.policies} holds no baseline")
-    lost = not sources and not accepted.number and not request.confirmed and bool(proven.known(request.state))
+        missing = baseline.unread(request.instead_of, request.state, request.environment)
+        return missing or ("" if known.sources else f"{request.policies} holds no baseline")
+    empty = not known.sources and not known.above.layer.sources
+    lost = empty and not known.accepted.number and not request.confirmed and bool(proven.known(request.state))
     return "the policy directory is empty, and the record of what it held is lost" if lost else ""
 
 
@@ -211,16 +285,12 @@ def _all_unread(sources: tuple[Source, ...]) -> str:
 
 
 def _load(
-    child: Confined,
-    request: Request,
-    sources: tuple[Source, ...],
-    lists: _ListFiles,
-    accepted: live.Accepted,
-    failed: Mapping[str, str] = MappingProxyType({}),
+    child: Confined, request: Request, known: _Basis, failed: Mapping[str, str] = MappingProxyType({})
 ) -> LoadedPolicy:
+    accepted = known.accepted
     return load_policy(
-        sources,
-        lists,
+        known.kept,
+        known.lists,
         request.conventions,
         time.time(),
         accepted=accepted.texts,
@@ -230,7 +300,8 @@ def _load(
         confirmed=request.confirmed,
         stale=accepted.stale,
         broken=accepted.broken,
-        layer=request.layer or NO_LAYER,
+        layer=known.above.layer,
+        covered=known.above.covered,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tidegate.loader.hints import Hints, hints_from
+from tidegate.loader.revision import Revised, revised_from
 from tidegate.loader.sources import SourceFile
 from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Problem, Severity
 
@@ -39,6 +40,8 @@ class Report:
     read: float = 0.0  # POSIX seconds: when the sources were
     sources: tuple[SourceFile, ...] = ()
     recorded: bool = False  # its record of accepted entries lies there to be moved (live/acceptance.py)
+    urgent: str = ""  # why what came of it must not wait for a canary, as its revision says
+    revised: Revised = field(default_factory=Revised)
 
 
 def encode(report: Report) -> bytes:
@@ -64,6 +67,8 @@ def encode(report: Report) -> bytes:
             "read": report.read,
             "sources": [asdict(source) for source in report.sources],
             "recorded": report.recorded,
+            "urgent": report.urgent,
+            "revised": report.revised.document(),
         }
     ).encode("ascii", "backslashreplace")
 
@@ -92,6 +97,8 @@ def decode(data: bytes) -> Report:
             read=float(values["read"]),
             sources=tuple(_source(one) for one in values["sources"]),
             recorded=bool(values.get("recorded", False)),
+            urgent=str(values["urgent"]),
+            revised=revised_from(values["revised"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a report: {error!r}") from error

@@ -134,8 +134,9 @@ class Digester:
 
     _known: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
 
-    def digest(self, path: str, lists: Iterable[str]) -> str:
-        """One digest of all policy files and of these list files, readable or not."""
+    def digest(self, path: str, lists: Iterable[str], above: str = "") -> str:
+        """One digest of all policy files and of these list files, readable or not, and of what lies over them: `above`
+        names the snapshot of the policy revision (revision.py)."""
         whole = hashlib.sha256()
         fresh: dict[str, tuple[tuple[int, ...], str]] = {}
         try:
@@ -157,6 +158,7 @@ class Digester:
                 fresh[name] = (mark, digest)
             whole.update(f"{kind} {digest} {_shown(name)}\n".encode())
         self._known = fresh
+        _lay_over(whole, above)
         return whole.hexdigest()
 
     def _mark(self, path: str, name: str) -> tuple[int, ...] | None:
@@ -177,7 +179,7 @@ def content_digest(source: Source) -> str:
     return hashlib.sha256(source.data).hexdigest()
 
 
-def whole_digest(directory: Directory, lists: Mapping[str, Source]) -> str:
+def whole_digest(directory: Directory, lists: Mapping[str, Source], above: str = "") -> str:
     """Digester.digest of what the loader has read (not of what lies there by now)."""
     whole = hashlib.sha256()
     if directory.error:
@@ -188,4 +190,10 @@ def whole_digest(directory: Directory, lists: Mapping[str, Source]) -> str:
     rows += [("list", name, content_digest(lists[name])) for name in sorted(lists)]
     for kind, name, digest in rows:
         whole.update(f"{kind} {digest} {name}\n".encode())
+    _lay_over(whole, above)
     return whole.hexdigest()
+
+
+def _lay_over(whole: hashlib._Hash, above: str) -> None:
+    if above:
+        whole.update(f"above {above}\n".encode())

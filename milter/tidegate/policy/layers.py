@@ -59,7 +59,8 @@ def lay_over(
     for key, source in layer.sources.items():
         desk.progress(source.name)
         _cover(found, key, desk)
-        found[key.kind][key.id] = [read_upper(key, source)]
+        why = desk.skip.get(source.name, "")
+        found[key.kind][key.id] = [read_upper(key, replace(source, data=b"", error=why) if why else source)]
         desk.upper.add(key)
     for key in layer.removed:
         _remove(found, key, layer, desk)

@@ -96,12 +96,13 @@ class Generations:
         report = outcome.report
         self.picture.read(report)
         self.picture.loaded = time.time()
-        course = self.canaries.course(report, outcome.urgent, at_once)
+        urgent = outcome.urgent or report.urgent
+        course = self.canaries.course(report, urgent, at_once)
         if course is Course.FORCE:
             self.canaries.acceptance.loaded(report)
             self.take(report, outcome.image)
-            if outcome.urgent:
-                self.canaries.skipped(self.picture.number, report.digest, outcome.urgent)
+            if urgent:
+                self.canaries.skipped(self.picture.number, report.digest, urgent)
         elif course is Course.TRY:
             self.canaries.begin(self._offer(self._number(report), report, outcome.image), report)
         elif self.picture.trial is None:

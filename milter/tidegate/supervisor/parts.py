@@ -90,7 +90,9 @@ class Parts:
         settings = self.booted.settings
         conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
         before = self.handover.offer.image if self.handover.offer else -1
-        return Request(settings.policies, settings.state, conventions, self.generations.highest + 1, before=before)
+        number = self.generations.highest + 1
+        environment = settings.environment if settings.redis else ""
+        return Request(settings.policies, settings.state, conventions, number, before=before, environment=environment)
 
     def _work(self, child: Child, channel: Channel) -> None:
         self.children.become_worker(child, channel, self.handover)

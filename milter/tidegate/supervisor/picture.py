@@ -85,8 +85,8 @@ class Picture:
         A load that failed at that moment is not repeated until then: `attempted` is when the last one began.
         """
         now = time.time()
-        ended = self.report.due if self.report.due <= now else 0.0
-        return attempted < max(now - age, ended)
+        ends = [report.due for report in (self.report, self.trial) if report is not None and report.due <= now]
+        return attempted < max(now - age, *ends)
 
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""

@@ -50,7 +50,15 @@ class Rungs:
         settings = self._settings
         conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
         number = self._generations.highest + 1
-        return Request(settings.baseline, settings.state, conventions, number, instead_of=settings.policies)
+        environment = settings.environment if settings.redis else ""
+        return Request(
+            settings.baseline,
+            settings.state,
+            conventions,
+            number,
+            instead_of=settings.policies,
+            environment=environment,
+        )
 
     def loaded(self, outcome: Outcome) -> tuple[Problem, ...]:
         """A load ended. Returns the problems of the policies that stand now."""
