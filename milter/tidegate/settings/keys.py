@@ -171,6 +171,12 @@ def _share(text: str) -> float:
     return float(text.rstrip("% "))
 
 
+def _part(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,2})? ?%?", text) or not 1 <= float(text.rstrip("% ")) <= 100:
+        raise UnusableError("write a percentage from 1 to 100, such as 100% or 50%")
+    return float(text.rstrip("% "))
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch(r"(?:0|0o)?[0-7]{3}", text):
         raise UnusableError("write three octal digits such as 0660")
@@ -320,6 +326,11 @@ KEYS: dict[str, KeyRow] = {
         one_of("refuse", "allow"),
         "policy that somebody wrote into Redis by hand: `refuse`, or `allow` it to be in force",
         "`refuse`",
+    ),
+    "limits_local_share": KeyRow(
+        _part,
+        "while Redis is down each host counts alone: how much of a limit's maximum it lets through, 1 to 100 percent",
+        "`100%`",
     ),
     "environment": KeyRow(_environment, "which policy of the Redis is ours: `dev`, `test`, `prod`, …", "`prod`"),
     "node": KeyRow(_node, "what the fleet calls this machine", "its host name"),
