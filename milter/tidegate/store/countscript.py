@@ -1,6 +1,6 @@
 """The script that counts in Redis, for all limits of a message at once (redis.io, Scripting with Lua).
 
-It does what limits/window.py says, in the words of Redis; tests/store/test_both_stores.py compares the two event by event.
+It does what limits/window.py says, in the words of Redis; tests/store/test_both_stores.py compares them event by event.
 Redis 6.0 to 8 and Valkey: TIME before a write is allowed since scripts are replicated by their effects (Redis 5).
 
     KEYS  limits:since, retry:MESSAGE, then for each charge limit:COUNTER, seen:COUNTER, grants:KEY
