@@ -204,8 +204,8 @@ class Campaign:
         either = bool(doubted & _BOTH_WAYS)
         rights = [allowed(values, readable=loose, either=either) for values in zip(*vectors, strict=True)]
         yield from self._verdicts(self._never_known(mutant, states, known, texts, rights))
-        if any(state in ("stale", *DEFERRED) for state, _ in states.values()):
-            yield from _alerted(mutant, status)
+        if ailing := {key for key, (state, _) in states.items() if state in ("stale", *DEFERRED)}:
+            yield from _alerted(mutant, status, ailing)
 
     def _never_known(
         self,
@@ -302,7 +302,10 @@ def _entries_complaints(
             yield f"{key} is new and {state}, the daemon has it {states.get(key, ('gone', ''))[0]}"
 
 
-def _alerted(mutant: Mutant, status: Status) -> Iterator[str]:
+def _alerted(mutant: Mutant, status: Status, ailing: set[str]) -> Iterator[str]:
+    """Is there an alert where the damage is, or, where that took the entry away, at those that need it?"""
+    if mutant.key not in ailing and ailing & {str(alert["subject"]) for alert in status["alerts"]}:
+        return
     places = [str(alert["place"]) for alert in status["alerts"]]
     for place in places:
         name, _, rest = place.partition(":")

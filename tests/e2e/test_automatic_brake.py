@@ -220,3 +220,15 @@ def test_it_can_be_off(tmp_path: Path) -> None:
         ready(daemon, policy(STOP))
         assert {"550": SENDERS} == send(daemon, logins())
         assert "off" == daemon.status()["brake"]["mode"]
+
+
+def test_mail_that_is_sent_elsewhere(tmp_path: Path) -> None:
+    """A new rule that redirects everybody: nothing of it can be softened, so the proven generation comes back."""
+    with Daemon(tmp_path, workers=WORKERS, soak="1s", soak_messages=0) as daemon:
+        daemon.policy(policy(TAG))
+        daemon.start()
+        send(daemon, logins())
+        prove(daemon)
+        ready(daemon, policy(TAG, "{id: move, when: always, do: {redirect: nowhere@example.org}}"))
+        until(lambda: send(daemon, logins()) and "proven-serves" in daemon.alerts(), "the proven one serves")
+        assert "move" in daemon.lines("generation does harm")[0]["reason"]

@@ -161,6 +161,18 @@ def test_harm_touches_the_share_alone(folder: Path) -> None:
         until(lambda: not daemon.alerts() & {"canary-abandoned", "generation-quarantined"}, "the alerts clear")
 
 
+def test_mail_that_is_sent_elsewhere_is_harm(folder: Path) -> None:
+    """A rule that redirects everybody is given up like one that stops everybody."""
+    moved = "version: 1\nrules:\n  - id: move\n    when: always\n    do: {redirect: nowhere@example.org}\n...\n"
+    with daemon_of(folder) as daemon:
+        daemon.policy(ACCEPT_ALL)
+        daemon.start()
+        edit(daemon, moved)
+        until(lambda: everybody(daemon) and "canary-abandoned" in daemon.alerts(), "it is given up")
+        assert ["move"] == outcome(daemon, "abandoned")["rules"]
+        assert 1 == daemon.generation()
+
+
 def test_a_person_says_that_it_is_meant(folder: Path) -> None:
     """Out of the quarantine it goes to all at once: as a canary it would be given up again."""
     with daemon_of(folder) as daemon:

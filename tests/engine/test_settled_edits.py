@@ -133,6 +133,21 @@ def test_never_empty(edits: tuple[Edit, ...]) -> None:
     assert (Disposition.HOLD, "r0", {A, B}) == (verdict.disposition, verdict.rule, result(verdict, (A, B)))
 
 
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ((Redirect(C), RemoveRecipient(A)), ("r0", "r1")),
+        ((Redirect(C), Redirect(D)), ("r0",)),
+        ((AddRecipient(C), Bcc(D), SetSender(A)), ()),
+        ((Redirect(A), AddRecipient(B)), ()),
+    ],
+    ids=["both", "the first", "nobody is taken away", "all get it all the same"],
+)
+def test_who_takes_recipients_away(edits: tuple[Edit, ...], expected: tuple[str, ...]) -> None:
+    """The rules that do, where anybody is: not one that lost to another, nor one that only adds."""
+    assert expected == judged(*edits).changes.removed_by
+
+
 def test_two_redirects() -> None:
     """The lower priority number wins, the other is in the trail."""
     assert ["", "r0"] == [mark.lost_to for mark in judged(Redirect(C), Redirect(D)).trail]

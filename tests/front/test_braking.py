@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.builders.transactions import NOW
-from tidegate.front.braking import braked, counted, who
+from tidegate.front.braking import braked, counted, harm, who
 from tidegate.front.session import Session
-from tidegate.model import NO_RESTRAINT, Disposition, Easing, Fault, Mark, Restraint, Truth, Verdict
+from tidegate.model import NO_RESTRAINT, Changes, Disposition, Easing, Fault, Mark, Restraint, Truth, Verdict
 
 REFUSED = Verdict(Disposition.REJECT, rule="r", generation=7, trail=(Mark("r", Truth.YES), Mark("e", Truth.YES)))
 
@@ -109,3 +109,16 @@ def test_who_sends() -> None:
     assert who(a_session("", "192.0.2.7")) == who(a_session("", "192.0.2.99"))
     assert who(a_session("", "2001:db8::1")) == who(a_session("", "2001:db8::ffff:1"))
     assert who(a_session("", "192.0.2.7")) != who(a_session("", "192.0.3.7"))
+
+
+def test_recipients_that_are_taken_away() -> None:
+    """Mail that does not go to all whom it was for counts as held, by the rules that did it; what is added does not."""
+    crowd = Crowd()
+    moved = Changes(("bob@example.net",), ("nowhere@example.org",), removed_by=("r", "s"))
+    verdict = Verdict(Disposition.ACCEPT, changes=moved)
+    counted(verdict, a_session("alice"), crowd, NOW)
+    assert (["r", "s"], [Disposition.HOLD]) == (crowd.hits, crowd.outcomes)
+    assert (Disposition.HOLD, ("r", "s")) == harm(verdict)
+    assert (Disposition.REJECT, ("r",)) == harm(REFUSED)
+    copied = Verdict(Disposition.ACCEPT, changes=Changes(bcc=("archive@example.com",)))
+    assert (Disposition.ACCEPT, ("",)) == harm(copied)

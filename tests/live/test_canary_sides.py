@@ -64,7 +64,7 @@ def test_another_daemon_chooses_others() -> None:
 def test_what_a_verdict_counts_for(disposition: Disposition, expected: set[Outcome]) -> None:
     """Harm has degrees, each of which includes the milder ones; the rule behind it is counted where it differs."""
     sides = Sides(1)
-    Part(canary_of(sides, 10), True, 99).judged(disposition, "bad")
+    Part(canary_of(sides, 10), True, 99).judged(disposition, ("bad",))
     old, new = sides.read(1)
     assert expected == {outcome for outcome in Outcome if new.of(outcome) == Count(1, 1)}
     assert (disposition is not Disposition.ACCEPT) is (new.rules[3] == 1)
@@ -75,7 +75,7 @@ def test_what_is_no_harm() -> None:
     """What a rule with `expect:` does is awaited; a fault of ours is counted apart."""
     sides = Sides(1)
     canary = canary_of(sides, 10)
-    Part(canary, True, 1).judged(Disposition.REJECT, "outbreak")
+    Part(canary, True, 1).judged(Disposition.REJECT, ("outbreak",))
     Part(canary, True, 2).refused(Disposition.REJECT, "outbreak")
     Part(canary, True, 3).failed(["bad"])
     _, new = sides.read(1)
@@ -83,3 +83,11 @@ def test_what_is_no_harm() -> None:
         new.of(one) for one in (Outcome.JUDGED, Outcome.STOPPED, Outcome.FAULT)
     )
     assert 1 == new.rules[3]
+
+
+def test_harm_of_several_rules() -> None:
+    """Is awaited only where all of them say so."""
+    sides = Sides(1)
+    Part(canary_of(sides, 10), True, 1).judged(Disposition.HOLD, ("outbreak", "bad"))
+    _, new = sides.read(1)
+    assert (Count(1, 1), 1) == (new.of(Outcome.STOPPED), new.rules[3])

@@ -8,8 +8,9 @@ Prefixes stand before whatever the subject then is, each once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import TypeVar
 
 from tidegate.conditions.facts import Facts
@@ -57,20 +58,22 @@ class Settled:
 def settle_edits(acting: Sequence[Stand], accepted: Accepted, facts: Facts, values: MakeValues) -> Settled:
     """The edits of `acting` (in order of rank) as one set of changes."""
     rules = {stand.rule.id: stand.rule for stand in acting}
-    missed_by = _remover(acting, RemoveRecipient, Redirect) if facts.missing_recipients() is not None else ""
+    missed_by = next(_removers(acting), "") if facts.missing_recipients() is not None else ""
     if missed_by:
         return Settled(Changes(), {}, missed_by=missed_by)
     known = parts(acting, accepted)
     removed, added, copied = _recipients(known, rules, accepted)
     emptied_by = ""
     if accepted.recipients and len(removed) == len(accepted.recipients) and not added and not copied:
-        removed, emptied_by = (), _remover(acting, RemoveRecipient)
+        removed, emptied_by = (), next(_removers(acting, RemoveRecipient), "")
     changes = [
         _header(name, part, rules, facts, values) for name, part in sorted(known.headers, key=lambda one: one[0])
     ]
     headers = tuple(change for change in changes if change is not None)
     sender = _first(rules[known.sender], SetSender).address if known.sender else None
-    return Settled(Changes(removed, added, copied, headers, sender), _lost(acting, known), emptied_by)
+    lost = _lost(acting, known)
+    by = tuple(one for one in _removers(acting) if one not in lost) if removed else ()
+    return Settled(Changes(removed, added, copied, headers, sender, by), lost, emptied_by)
 
 
 def _recipients(
@@ -102,10 +105,9 @@ def _recipients(
     return gone, new, tuple(address for key, address in copies.items() if key not in had)
 
 
-def _remover(acting: Sequence[Stand], *kinds: type[Edit]) -> str:
-    """The first rule with such an edit; "" where there is none."""
-    found = (stand.rule.id for stand in acting for edit in stand.rule.do.edits if isinstance(edit, kinds))
-    return next(found, "")
+def _removers(acting: Sequence[Stand], kinds: type[Edit] | UnionType = RemoveRecipient | Redirect) -> Iterator[str]:
+    """The rules with such an edit."""
+    return (stand.rule.id for stand in acting if any(isinstance(edit, kinds) for edit in stand.rule.do.edits))
 
 
 def _header(

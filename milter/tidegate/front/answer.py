@@ -12,6 +12,7 @@ from typing import Any
 
 import milter
 from tidegate.engine.reply import temporary
+from tidegate.front.braking import harm
 from tidegate.front.desk import Desk
 from tidegate.front.edits import execute, plan
 from tidegate.front.session import Session
@@ -105,7 +106,7 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
         if verdict.faults:
             session.part.failed(one.rule for one in verdict.faults)
         else:
-            session.part.judged(disposition, verdict.rule)
+            session.part.judged(*harm(verdict))
     return code
 
 

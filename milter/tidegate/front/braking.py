@@ -54,12 +54,24 @@ def braked(
     return verdict
 
 
+def harm(verdict: Verdict) -> tuple[Disposition, tuple[str, ...]]:
+    """The verdict as it is compared and counted, and the rules behind it.
+
+    Mail that goes on, but not to all whom it was for, is as good as held.
+    """
+    if verdict.disposition is Disposition.ACCEPT and verdict.changes.removed_by:
+        return Disposition.HOLD, verdict.changes.removed_by
+    return verdict.disposition, (verdict.rule,)
+
+
 def counted(verdict: Verdict, session: Session, crowds: Counted, now: float) -> None:
     """Count the verdict that is given."""
     if verdict.faults or not verdict.certain:
         return
     sender = who(session)
-    crowds.saw(sender, verdict.disposition, verdict.generation, now)
+    for rule in verdict.changes.removed_by:
+        crowds.hit(rule, sender, verdict.generation, now)
+    crowds.saw(sender, harm(verdict)[0], verdict.generation, now)
     for mark in verdict.trail:
         acted = mark.truth is Truth.YES and not mark.shadow and not mark.exempted_by
         if acted and mark.rule != verdict.rule and crowds.expects(mark.rule):

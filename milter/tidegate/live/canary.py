@@ -6,7 +6,7 @@ the daemon); a message keeps the side that it began on, and counts for this cana
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -44,17 +44,16 @@ class Part:
     new: bool
     sender: int
 
-    def judged(self, disposition: Disposition, rule: str) -> None:
-        """The verdict, and the rule behind it. What a rule with `expect:` does is awaited, so it is no harm."""
-        canary = self.canary
+    def judged(self, disposition: Disposition, rules: Collection[str]) -> None:
+        """The verdict, and the rules behind it. What a rule with `expect:` does is awaited, so it is no harm."""
         self._count(Outcome.JUDGED)
-        if rule in canary.expected:
+        if self.canary.expected.issuperset(rules):
             return
         harm = HARM[disposition]
         for outcome in harm:
             self._count(outcome)
         if harm:
-            self._blame((rule,))
+            self._blame(rules)
 
     def refused(self, disposition: Disposition, rule: str) -> None:
         """A recipient was refused. The message may still go on, and is counted then."""

@@ -51,6 +51,7 @@ class Changes:
     bcc: tuple[str, ...] = ()
     headers: tuple[HeaderChange, ...] = ()
     sender: str | None = None  # new envelope sender; "" is the null sender
+    removed_by: tuple[str, ...] = ()  # the rules that take recipients away, or redirect them, where any are
 
     def __bool__(self) -> bool:
         return bool(
