@@ -20,7 +20,7 @@ PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "revisions", "engine", "image"})
 _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
-    {"channel", "control", "notify", "records", "ledger", "postfix", "store", "replay"}
+    {"channel", "control", "notify", "records", "ledger", "postfix", "store", "replay", "replicas"}
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -44,13 +44,14 @@ LAW: dict[str, frozenset[str]] = {
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "revisions": frozenset({"model"}),
     "store": frozenset({"model", "revisions", "limits"}),
+    "replicas": frozenset({"model", "conditions", "policy", "image", "store", "records", "channel"}),
     "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions"}),
     "worker": frozenset(
-        {"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay"}
+        {"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay", "replicas"}
     ),
-    "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay"}),
+    "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay", "replicas"}),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,
     "__main__": frozenset({"cli"}),

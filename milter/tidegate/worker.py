@@ -27,7 +27,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import structlog
 
@@ -43,6 +44,7 @@ from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
 from tidegate.observe.sides import SideTally
 from tidegate.replay import Quill
+from tidegate.replicas.held import Holding
 from tidegate.settings import Settings
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
@@ -80,6 +82,21 @@ class Trial:
     plan: int
 
 
+class Copy(Protocol):
+    """A live list, as descriptors of its base and its changes; both stay open."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def form(self) -> str: ...
+    @property
+    def base(self) -> int: ...
+    @property
+    def changes(self) -> int: ...
+    @property
+    def overdue(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What the supervisor gives to a new worker."""
@@ -97,6 +114,7 @@ class Assignment:
     trial: Trial | None = None
     restraint: Restraint = NO_RESTRAINT
     watchlist: Watchlist | None = None
+    lists: tuple[Copy, ...] = ()
 
 
 def run_worker(assignment: Assignment) -> None:
@@ -153,6 +171,7 @@ class Worker:
     signals: int  # read end of the wakeup pipe
     live: Live = field(default_factory=Live)
     desk: front.Desk = field(init=False)
+    lists: Holding = field(default_factory=Holding)
     orphan: bool = False
 
     def prepare(self) -> None:
@@ -160,6 +179,8 @@ class Worker:
         settings = self.assignment.settings
         offer = self.assignment.offer
         self.live.restraint = self.assignment.restraint
+        for one in self.assignment.lists:
+            self.lists.take(one.name, one.form, one.base, one.changes, overdue=one.overdue)
         number = canary = 0
         if offer is not None:
             self.live.current = self._map(offer.image, offer.columns)
@@ -208,7 +229,7 @@ class Worker:
         places = json.loads(content(columns))
         self.assignment.tally.name_rules(places)
         self.assignment.crowds.columns = places
-        return generation
+        return generation.with_replicas(self.lists.replicas)
 
     def _canary(self, number: int, share: float, bank: int, image: int, columns: int, plan: int) -> Canary:
         counted = json.loads(content(plan))
@@ -272,10 +293,32 @@ class Worker:
                 os.close(packet.descriptors[0])
             case "watchlist":
                 self.live.watchlist = watchlist_from(packet.values)
+            case "replica":
+                self._list(packet)
             case "reopen":
                 self.assignment.writer.reopen()
             case "drain":
                 self._drain(float(packet.values["idle"]), float(packet.values["busy"]))
+
+    def _list(self, packet: Packet) -> None:
+        """A live list has changed: generations with the new copy take the place of those with the old one."""
+        values = packet.values
+        name, form = str(values["name"]), str(values["form"])
+        try:
+            base, changes = packet.descriptors
+            self.lists.take(name, form, base, changes, overdue=bool(values["overdue"]))
+        except (image.MalformedError, OSError, ValueError, TypeError) as error:
+            self.assignment.channel.send("unlisted", name=name, form=form, why=str(error)[:300])
+            return
+        finally:
+            for descriptor in packet.descriptors:
+                os.close(descriptor)
+        live, replicas = self.live, self.lists.replicas
+        if live.current is not None:
+            live.current = live.current.with_replicas(replicas)
+        if live.canary is not None:
+            live.canary = replace(live.canary, generation=live.canary.generation.with_replicas(replicas))
+        self.assignment.channel.send("listed", name=name, form=form, serial=values["serial"])
 
     def _pong(self) -> None:
         self.assignment.channel.send("pong", sessions=self.desk.sessions, messages=self.desk.messages)

@@ -149,6 +149,34 @@ CODES: dict[str, tuple[str, str]] = {
     "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
     "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),
     "metrics-unavailable": ("the metrics address can't be opened", "choose a free address"),
+    "list-unread": (
+        "a live list was never read: what depends on it is in doubt",
+        "make Redis reachable; see `tidegate status` for the reason",
+    ),
+    "list-behind": (
+        "a live list can't be compared with Redis: it serves as it was",
+        "make Redis reachable; entries made there meanwhile are not in force here",
+    ),
+    "list-guarded": (
+        "what Redis says of a live list is not believed: it stays as it was",
+        "restore the list in Redis; where it is meant so: tidegate list confirm NAME",
+    ),
+    "list-entries": (
+        "entries of a live list can't be used; they are left out",
+        "remove them: tidegate list rm NAME ENTRY",
+    ),
+    "list-missing": (
+        "a live list is not in Redis: it is taken for empty",
+        "tidegate list create NAME, or correct the name in the policy",
+    ),
+    "list-copy": (
+        "the copy of a live list on disk can't be written, or was damaged",
+        "free space in the state directory; without the copy a restart needs Redis",
+    ),
+    "list-additions-lost": (
+        "entries that rules put on lists were lost",
+        "make Redis reachable; then restart, which forgets the count",
+    ),
     "mail-deferred": ("mail is deferred by our own doing", "see `fault` and `unknown` in the decision log"),
     "channel-failing": ("notifications can't be delivered", "see `tidegate alerts`, then try `tidegate alerts test`"),
     "alerts-unrecorded": ("what was told about alerts can't be recorded", "free space in the state directory"),

@@ -27,6 +27,8 @@ from tidegate.observe.counters import Counters
 from tidegate.observe.logs import STDERR, Writer
 from tidegate.observe.metrics import Gauges
 from tidegate.replay import Keeper
+from tidegate.replicas.keeper import ListKeeper, Put, keeper_of
+from tidegate.replicas.mirror import Wanted
 from tidegate.settings import Settings
 
 _DEAF = 10.0  # seconds of silence after which the supervisor counts as stuck
@@ -57,12 +59,14 @@ class Clerk:
     keeper: Keeper = field(init=False)
     unkept: str = ""  # what the supervisor was told of the replay store
     reported: Mapping[str, Any] = field(default_factory=dict)
+    list_keeper: ListKeeper | None = field(init=False)
 
     def __post_init__(self) -> None:
         plan = self.settings.alerts
         self.keeper = Keeper(self.settings.state, self.settings.replay, self.settings.replay_size)
         # What goes to standard error is in the journal already.
         self.teller = Teller(replace(plan, syslog=plan.syslog and self.settings.log != STDERR), self.settings.state)
+        self.list_keeper = keeper_of(self.settings, self.channel)
 
     def learn(self, known: Mapping[str, Any]) -> None:
         """What was loaded: its digest, its list files, the gauges with the counter columns."""
@@ -96,10 +100,27 @@ class Clerk:
                 self.teller.news(json.loads(content(packet.descriptors[0])))
             case "debt":
                 self.teller.owe(Debt(**packet.values))
+            case "want" | "confirm-list" | "put":
+                self._lists(packet)
             case "test":
                 self.teller.test(int(packet.values["number"]))
         for descriptor in packet.descriptors:
             os.close(descriptor)
+
+    def _lists(self, packet: Packet) -> None:
+        """What concerns live lists is their keeper's; without Redis there is none."""
+        if self.list_keeper is None:
+            return
+        values = packet.values
+        match packet.word:
+            case "want":
+                self.list_keeper.want(
+                    Wanted(str(name), str(form), bool(allows)) for name, form, allows in values["lists"]
+                )
+            case "confirm-list":
+                self.list_keeper.confirm(str(values["name"]))
+            case "put":
+                self.list_keeper.put(Put(**values))
 
     def report(self) -> None:
         """Tell the supervisor of the channels, where something is new."""

@@ -35,6 +35,8 @@ def run_clerk(
         clerk.learn(known)
         clerk.teller.news(known["alerts"])
         clerk.teller.start()
+        if clerk.list_keeper is not None:
+            clerk.list_keeper.start()
         _serve(clerk)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor

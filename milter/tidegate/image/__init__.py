@@ -18,6 +18,7 @@ Refuses: knowing YAML, marks and problems (the loader's report has them).
 from __future__ import annotations
 
 from tidegate.image.build import build
+from tidegate.image.codec import MalformedError
 from tidegate.image.earlier import Earlier, earlier
 from tidegate.image.face import Faces, faces
 from tidegate.image.generation import Generation
@@ -29,6 +30,7 @@ __all__ = [
     "Earlier",
     "Faces",
     "Generation",
+    "MalformedError",
     "Summary",
     "build",
     "digest_of",

@@ -22,7 +22,7 @@ from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
 from tidegate.loader.hints import hints_of
 from tidegate.loader.kept import KeptLists
-from tidegate.loader.report import Report, encode
+from tidegate.loader.report import LiveList, Report, encode
 from tidegate.loader.revision import Over, over
 from tidegate.model import Conventions, Entry, EntryState, Loaded, OnError, Place, Problem, Severity, Source
 from tidegate.policy.layers import NO_LAYER, Layer
@@ -45,6 +45,7 @@ class Request:
     confirmed: bool = False  # a person said that what is missing is meant to be gone
     instead_of: str = ""  # the policy directory for which the packaged baseline, in `policies`, is to serve
     before: int = -1  # descriptor of the image in force, which lends what did not change; -1: there is none
+    redis: bool = True  # lists can come from there
     urgent: str = ""  # why what comes of it must not wait for a canary
     layer: Layer | None = None  # what to lay over the files, where a command wants to see what would come of it
     environment: str = ""  # whose policy revisions lie over the files; "": no Redis is configured
@@ -195,6 +196,14 @@ def _report(
     return _with_faces(report, loaded, above)
 
 
+def _live(loaded: Loaded) -> tuple[LiveList, ...]:
+    return tuple(
+        LiveList(data.name, data.live.name, data.live.form, data.live.max_stale, data.live.allows)
+        for data in loaded.lists
+        if data.live is not None and data.unavailable is None
+    )
+
+
 def _with_faces(report: Report, loaded: Loaded, above: Over) -> Report:
     """What can be told of the rules without the image: which of them another policy has, too."""
     faces = image.faces(loaded)
@@ -302,6 +311,7 @@ def _load(
         broken=accepted.broken,
         layer=known.above.layer,
         covered=known.above.covered,
+        redis=request.redis,
     )
 
 

@@ -18,6 +18,22 @@ from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Proble
 
 
 @dataclass(frozen=True, slots=True)
+class LiveList:
+    """A list of the policy whose entries are in Redis, as model.LiveSource has it: its name here, and there."""
+
+    list: str
+    name: str
+    form: str
+    max_stale: float = 0.0
+    allows: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a replica is known by."""
+        return self.name, self.form
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One load. `image` False: there is nothing that could be in force, and the last generation stays."""
 
@@ -42,6 +58,7 @@ class Report:
     recorded: bool = False  # its record of accepted entries lies there to be moved (live/acceptance.py)
     urgent: str = ""  # why what came of it must not wait for a canary, as its revision says
     revised: Revised = field(default_factory=Revised)
+    live: tuple[LiveList, ...] = ()
 
 
 def encode(report: Report) -> bytes:
@@ -69,6 +86,7 @@ def encode(report: Report) -> bytes:
             "recorded": report.recorded,
             "urgent": report.urgent,
             "revised": report.revised.document(),
+            "live": [asdict(one) for one in report.live],
         }
     ).encode("ascii", "backslashreplace")
 
@@ -99,9 +117,15 @@ def decode(data: bytes) -> Report:
             recorded=bool(values.get("recorded", False)),
             urgent=str(values["urgent"]),
             revised=revised_from(values["revised"]),
+            live=tuple(_live(one) for one in values["live"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"not a report: {error!r}") from error
+
+
+def _live(values: Mapping[str, Any]) -> LiveList:
+    age, allows = float(values["max_stale"]), bool(values["allows"])
+    return LiveList(str(values["list"]), str(values["name"]), str(values["form"]), age, allows)
 
 
 def _source(values: Mapping[str, Any]) -> SourceFile:

@@ -19,6 +19,7 @@ from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.episodes import Episodes
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.handover import Handover
+from tidegate.supervisor.lists import Lists
 from tidegate.supervisor.poison import Poison
 from tidegate.supervisor.restrainer import Restrainer
 from tidegate.worker import Assignment, run_worker
@@ -35,6 +36,7 @@ class Children:
     crews: tuple[Crew, ...] = ()
     restrainer: Restrainer | None = None
     poison: Poison | None = None
+    lists: Lists | None = None
 
     def _close(self, keep: Channel | None = None) -> None:
         reader, writer = self.wakeup
@@ -72,6 +74,7 @@ class Children:
                 sides=self.booted.counters.sides.tally(child.slot),
                 trial=handover.trial,
                 restraint=self.restrainer.restraint if self.restrainer else NO_RESTRAINT,
+                lists=self.lists.handed() if self.lists else (),
             )
         )
 

@@ -66,11 +66,11 @@ class Conditions:
         self._records = problems
         self._reconcile()
 
-    def raise_(self, code: str, text: str) -> None:
+    def raise_(self, code: str, text: str, severity: Severity = Severity.ERROR) -> None:
         """One of alerts.CODES is the case, until settle() says otherwise."""
         before = self._own.get(code)
         if before is None or before.message != text:
-            self._own[code] = alerts.problem(code, text, Place("tidegate", 0, 0))
+            self._own[code] = alerts.problem(code, text, Place("tidegate", 0, 0), severity)
             self._reconcile()
 
     def settle(self, code: str) -> None:
@@ -78,10 +78,10 @@ class Conditions:
         if self._own.pop(code, None):
             self._reconcile()
 
-    def judge(self, code: str, text: str) -> None:
+    def judge(self, code: str, text: str, severity: Severity = Severity.ERROR) -> None:
         """Raise it where there is a text, settle it where there is none."""
         if text:
-            self.raise_(code, text)
+            self.raise_(code, text, severity)
         else:
             self.settle(code)
 

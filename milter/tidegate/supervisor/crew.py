@@ -147,13 +147,15 @@ class Crew:
                 return
             if packet is None:
                 return
-            for descriptor in packet.descriptors:
-                os.close(descriptor)  # no child has a reason to send one
             child.unanswered = 0.0
             if packet.word == "pong":
                 child.sessions = whole(packet, "sessions")
                 child.messages = whole(packet, "messages")
-            self.heard(child, packet)
+            try:
+                self.heard(child, packet)
+            finally:
+                for descriptor in packet.descriptors:  # who wants to keep one has made a copy
+                    os.close(descriptor)
 
     def _cut(self, child: Child) -> None:
         if child.channel is not None:

@@ -142,6 +142,7 @@ class Supervisor:
         self._clerk.tick(now)
         self._parts.poison.tick(now, self._generations.columns)
         self._parts.laggards.tick(now)
+        self._parts.lists.tick(now)
         self._workers.tick(now)
         self._handover.tick(now)
         if self.stage is Stage.SERVING and self._canaries.tick(now):
@@ -280,6 +281,8 @@ class Supervisor:
             case "refused":
                 self._conditions.raise_("worker-refused", f"{child.name}: {packet.values.get('why', '')}")
                 os.kill(child.pid, signal.SIGTERM)
+            case "listed" | "unlisted":
+                self._parts.lists.heard_worker(child, packet)
             case "leaving":
                 self._workers.depart(child, self._booted.settings.workers)
             case "pong" if self.stage is Stage.STARTING and child.ready:
@@ -291,6 +294,8 @@ class Supervisor:
                 self._loads.ask(digest=str(packet.values.get("digest", "")))
             case "brake":
                 self._brake.heard(packet)
+            case "replica" | "list" | "lists":
+                self._parts.lists.heard_clerk(packet)
             case "metrics" | "channels" | "replay":
                 self._conditions.heard_clerk(packet)
 

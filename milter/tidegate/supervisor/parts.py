@@ -23,6 +23,7 @@ from tidegate.supervisor.crew import Child, Crew, Heard
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.laggards import Laggards
+from tidegate.supervisor.lists import Lists
 from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.orders import Orders
 from tidegate.supervisor.picture import Picture
@@ -68,6 +69,8 @@ class Parts:
         self.books = Books(settings, self.generations)
         self.poison = Poison(booted, self.workers, picture, self.restrainer, self.conditions)
         self.children.poison = self.poison
+        self.lists = Lists(picture, self.workers, self.clerk, self.conditions)
+        self.children.lists = self.lists
         self.laggards = Laggards(self.workers, self.handover, self.conditions)
         self.successor = Successor(self.conditions, selector, become_reader)
         eased = self._eased
@@ -81,6 +84,7 @@ class Parts:
         orders = Orders(self.loads, self.rungs.ladder)
         self.answers.on("reload", orders.reload)
         self.answers.on("confirm", orders.confirm)
+        self.answers.on("confirm-list", self.lists.confirm)
         self.answers.on("brake", self.brake.answer)
 
     def _eased(self) -> bool:
@@ -91,8 +95,15 @@ class Parts:
         conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
         before = self.handover.offer.image if self.handover.offer else -1
         number = self.generations.highest + 1
-        environment = settings.environment if settings.redis else ""
-        return Request(settings.policies, settings.state, conventions, number, before=before, environment=environment)
+        return Request(
+            settings.policies,
+            settings.state,
+            conventions,
+            number,
+            before=before,
+            redis=bool(settings.redis),
+            environment=settings.environment if settings.redis else "",
+        )
 
     def _work(self, child: Child, channel: Channel) -> None:
         self.children.become_worker(child, channel, self.handover)
