@@ -28,7 +28,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import structlog
 
@@ -44,7 +43,7 @@ from tidegate.observe.journal import Page
 from tidegate.observe.logs import Writer
 from tidegate.observe.sides import SideTally
 from tidegate.replay import Quill
-from tidegate.replicas.held import Holding
+from tidegate.replicas.held import Copy, Holding
 from tidegate.settings import Settings
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
@@ -80,21 +79,6 @@ class Trial:
     share: float
     bank: int
     plan: int
-
-
-class Copy(Protocol):
-    """A live list, as descriptors of its base and its changes; both stay open."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def form(self) -> str: ...
-    @property
-    def base(self) -> int: ...
-    @property
-    def changes(self) -> int: ...
-    @property
-    def overdue(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +164,7 @@ class Worker:
         offer = self.assignment.offer
         self.live.restraint = self.assignment.restraint
         for one in self.assignment.lists:
-            self.lists.take(one.name, one.form, one.base, one.changes, overdue=one.overdue)
+            self.lists.take(one)
         number = canary = 0
         if offer is not None:
             self.live.current = self._map(offer.image, offer.columns)
@@ -306,7 +290,7 @@ class Worker:
         name, form = str(values["name"]), str(values["form"])
         try:
             base, changes = packet.descriptors
-            self.lists.take(name, form, base, changes, overdue=bool(values["overdue"]))
+            self.lists.take(Copy(name, form, base, changes, bool(values["overdue"])))
         except (image.MalformedError, OSError, ValueError, TypeError) as error:
             self.assignment.channel.send("unlisted", name=name, form=form, why=str(error)[:300])
             return

@@ -205,10 +205,10 @@ def _live(loaded: Loaded) -> tuple[LiveList, ...]:
 
 
 def _with_faces(report: Report, loaded: Loaded, above: Over) -> Report:
-    """What can be told of the rules without the image: which of them another policy has, too."""
+    """What can be told without the image: which of the rules another policy has, too, and which lists are live."""
     faces = image.faces(loaded)
     expected = tuple(rule.id for rule in loaded.rules if rule.expect is not None or rule.id in above.expects)
-    return replace(report, form=faces.form, faces=faces.rules, expected=expected)
+    return replace(report, form=faces.form, faces=faces.rules, expected=expected, live=_live(loaded))
 
 
 def _build(child: Confined, request: Request, policy: LoadedPolicy, before: image.Earlier) -> bytes:

@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import mmap
 import os
+from dataclasses import dataclass
 
 from tidegate.channel import content
 from tidegate.image.replica import Base, Replica, read_changes
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A live list on its way: descriptors of its base and its changes, which stay their owner's."""
+
+    name: str
+    form: str
+    base: int
+    changes: int
+    overdue: bool
 
 
 class Holding:
@@ -20,14 +32,14 @@ class Holding:
         self.replicas: dict[tuple[str, str], Replica] = {}
         self._nodes: dict[tuple[str, str], int] = {}  # inodes of the bases' memory files: no two that live share one
 
-    def take(self, name: str, form: str, base: int, changes: int, *, overdue: bool) -> None:
-        """Hold this one; the descriptors stay the caller's."""
-        key, node = (name, form), os.fstat(base).st_ino
+    def take(self, copy: Copy) -> None:
+        """Hold this one."""
+        key, node = (copy.name, copy.form), os.fstat(copy.base).st_ino
         known = self.replicas.get(key)
-        opened = known.base if known is not None and self._nodes[key] == node else _opened(base)
+        opened = known.base if known is not None and self._nodes[key] == node else _opened(copy.base)
         if (opened.header.name, opened.header.form) != key:
-            raise ValueError(f"the memory holds the list {opened.header.name}, not {name}")
-        self.replicas[key] = Replica(opened, read_changes(content(changes)), overdue)
+            raise ValueError(f"the memory holds the list {opened.header.name}, not {copy.name}")
+        self.replicas[key] = Replica(opened, read_changes(content(copy.changes)), copy.overdue)
         self._nodes[key] = node
 
 

@@ -20,6 +20,7 @@ import structlog
 from tidegate.channel import Packet
 from tidegate.loader.report import LiveList
 from tidegate.model import Severity
+from tidegate.replicas.held import Copy
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew
 from tidegate.supervisor.picture import Picture
@@ -32,17 +33,6 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 Key = tuple[str, str]
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """One copy as a worker gets it: descriptors of base and changes, which stay open."""
-
-    name: str
-    form: str
-    base: int
-    changes: int
-    overdue: bool
 
 
 @dataclass(slots=True)
@@ -210,10 +200,10 @@ class Lists:
 
     # ── for others ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def handed(self) -> tuple[Handed, ...]:
+    def handed(self) -> tuple[Copy, ...]:
         """What a worker that starts gets at once."""
         return tuple(
-            Handed(name, form, held.base, held.changes, held.overdue)
+            Copy(name, form, held.base, held.changes, held.overdue)
             for (name, form), held in self._held.items()
             if held.base >= 0
         )
