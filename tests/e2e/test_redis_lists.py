@@ -13,6 +13,7 @@ import pytest
 from tests.builders.daemon import Daemon, Session, until
 from tests.builders.redisserver import RedisServer
 from tests.builders.storesettings import StoreWords
+from tidegate.live import snapshot
 from tidegate.store.connection import open_store
 from tidegate.store.lists import Entry, ListStore, Removal
 
@@ -46,6 +47,8 @@ def put(server: RedisServer, *entries: Entry | Removal, name: str = "suspended")
 def a_daemon(folder: Path, server: RedisServer, workers: int = 2) -> Daemon:
     daemon = Daemon(folder, workers=workers, redis=server.url)
     daemon.policy(POLICY)
+    daemon.state.mkdir(exist_ok=True)
+    snapshot.write(str(daemon.state), snapshot.Snapshot(1, "prod", time.time()))  # no policy of its own in this Redis
     return daemon
 
 
