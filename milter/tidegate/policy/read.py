@@ -107,6 +107,11 @@ def _nothing(name: str, code: str, message: str, place: Place | None = None) -> 
     return FileText(name, (), (problem(code, message, place or Place(name, 1, 1)),), complete=False)
 
 
+def decoded(source: Source) -> str:
+    """The text whose lines and columns the places of its entries mean."""
+    return _decode(source)[0] or ""
+
+
 def _decode(source: Source) -> tuple[str | None, dict[int, Problem]]:
     """The text, and the lines (from 1) that hold bytes which can't stand in YAML."""
     data = _MARKS.sub(
