@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "test": ("tidegate.cli.test", "test", "Try the examples of policies, and scenario files."),
     "replay": ("tidegate.cli.replay", "replay", "What a candidate would have made of the mail of the last days."),
     "explain": ("tidegate.cli.explain", "explain", "What every rule makes of one message."),
+    "policy": ("tidegate.cli.policy", "policy", "Edit the policy in Redis while mail flows."),
     "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
     "why": ("tidegate.cli.why", "why", "What happened to one message."),

@@ -317,6 +317,12 @@ KEYS: dict[str, KeyRow] = {
     ),
     "redis_user": KeyRow(_redis_user, "the user of Redis's ACL", "Redis's `default`"),
     "redis_password_file": KeyRow(path, "a file that holds its password; read whenever we connect", "none"),
+    "redis_editor_user": KeyRow(
+        _redis_user, "as whom `tidegate policy` and the like change what is in Redis", "`redis_user`"
+    ),
+    "redis_editor_password_file": KeyRow(
+        path, "a file that holds that user's password; the daemon need not be able to read it", "`redis_password_file`"
+    ),
     "redis_ca_file": KeyRow(path, "who signed Redis's TLS certificate (PEM)", "the system's"),
     "redis_cert_file": KeyRow(path, "our TLS certificate, where Redis asks for one (PEM)", "none"),
     "redis_key_file": KeyRow(path, "its key (PEM)", "in the certificate's file"),

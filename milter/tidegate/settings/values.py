@@ -84,6 +84,8 @@ class Settings:
     redis: str = ""  # a URL that store/address.py reads; "": off
     redis_user: str = ""
     redis_password_file: str = ""
+    redis_editor_user: str = ""
+    redis_editor_password_file: str = ""
     redis_ca_file: str = ""
     redis_cert_file: str = ""
     redis_key_file: str = ""

@@ -1,0 +1,177 @@
+"""`tidegate policy history`, `log`, `rollback` and `confirm`: what was, and having it back."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.policy.candidate import check
+from tidegate.cli.policy.committing import (
+    Edition,
+    Why,
+    commit,
+    done,
+    lost,
+    nothing_to_do,
+    refuse,
+    revision_document,
+)
+from tidegate.cli.policy.look import side_of
+from tidegate.cli.policy.put import saying, why_of
+from tidegate.cli.policy.session import Asked, Session, Standing, asking, session, standing
+from tidegate.cli.statustext import moment
+from tidegate.revisions import Flaw, Manifest, Revision
+from tidegate.store.contents import Content, Refused, fetch
+from tidegate.store.revisions import Conflict
+
+_MOST = 1000
+
+
+@click.command()
+@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=20, show_default=True, help="The newest so many.")
+@asking
+def history(count: int, asked: Asked) -> None:
+    """List the revisions, newest first; `*` is the one in force.
+
+    Exit codes: 0 done; 2 it could not be done.
+    """
+    with session(asked) as opened:
+        head = opened.revisions.head()
+        newest = head.revision.number if head.revision else int(head.number) if head.number.isdigit() else 0
+        numbers = list(range(max(1, newest - count + 1), newest + 1))[::-1]
+        rows = opened.revisions.history(numbers) if numbers else []
+    if asked.as_json:
+        emit({
+            "environment": opened.environment,
+            "head": newest,
+            "why": head.why,
+            "revisions": [
+                {"revision": number, "flaw": str(one)} if isinstance(one, Flaw) else revision_document(one)
+                for number, one in rows
+            ],
+        })  # fmt: skip
+        return
+    if head.why:
+        click.echo(safe(f"UNREVIEWED: {head.why}"))
+    for number, one in rows:
+        click.echo(safe(f"{'*' if number == newest else ' '} {_line(number, one)}"))
+    if not rows:
+        click.echo(f"{opened.environment} has no revision yet")
+
+
+def _line(number: int, one: Revision | Flaw) -> str:
+    if isinstance(one, Flaw):
+        return f"{number:>5}  its record can't be used: {one}"
+    parts = [f"{number:>5}", moment(one.at), f"{one.author:<12}", one.reason]
+    if one.expires:
+        parts.append(f"[reverts by itself at {moment(one.expires)}]")
+    if one.urgent:
+        parts.append("[at once]")
+    return "  ".join(part for part in parts if part)
+
+
+@click.command()
+@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=20, show_default=True, help="The newest so many.")
+@asking
+def log(count: int, asked: Asked) -> None:
+    """Show the audit stream: who did what, when, where and why. Newest first.
+
+    Exit codes: 0 done; 2 it could not be done.
+    """
+    with session(asked) as opened:
+        lines = opened.revisions.log(count)
+    if asked.as_json:
+        emit({"environment": opened.environment, "log": [{"at": one.at, **one.fields} for one in lines]})
+        return
+    for one in lines:
+        fields = one.fields
+        what = f"{fields.get('event', '?'):<9} {fields.get('changes', '')}"
+        why = f": {fields['reason']}" if fields.get("reason") else ""
+        who = f"{fields.get('author', '?')} on {fields.get('host', '?')}"
+        click.echo(safe(f"{moment(one.at)}  {fields.get('number', '?'):>5}  {who}  {what}{why}"))
+    if not lines:
+        click.echo("nothing happened yet")
+
+
+@click.command()
+@click.argument("number", metavar="REVISION", type=click.IntRange(0))
+@click.option("--force", is_flag=True, help="Although something in it is not valid here any more.")
+@saying
+@asking
+def rollback(number: int, force: bool, why: Why, asked: Asked) -> None:
+    """Put what revision REVISION held into force again, as a new revision. 0 is nothing: the policy files alone.
+
+    Exit codes: 0 stored, or it is in force; 1 it is not valid here any more, or somebody else was faster; 2 it could
+    not be done.
+    """
+    with session(asked) as opened:
+        head = opened.revisions.head()
+        found = fetch(opened.revisions, head)
+        # A head that can't be used is what somebody wants to get away from.
+        stands = Standing(head, found if isinstance(found, Content) else Content())
+        wanted = side_of(opened, str(number), stands if isinstance(found, Content) else None)
+        _go_back(opened, stands, wanted.manifest, dict(wanted.texts), why_of(why, "rollback"), asked, force, found)
+
+
+def _go_back(
+    opened: Session,
+    stands: Standing,
+    after: Manifest,
+    texts: dict[str, str],
+    why: Why,
+    asked: Asked,
+    force: bool,
+    found: Content | Refused,
+) -> None:
+    now = time.time()
+    before = stands.manifest(now)
+    revision = stands.content.revision
+    settled = revision is not None and revision.expires is None
+    if before == after and isinstance(found, Content) and (settled or revision is None):
+        nothing_to_do(stands, opened.environment, asked.as_json)
+        return
+    checked = check(opened, before, after, {**stands.content.texts, **texts})
+    if checked.broken and not force:
+        click.echo("it is not valid here any more; --force puts it into force as far as it is", err=True)
+        refuse(checked, asked.as_json, opened.environment)
+    expect = revision.expect if revision else ()
+    edition = Edition(why, stands.head, before, after, texts, expect)
+    ended = commit(opened, edition, now)
+    if isinstance(ended, Conflict):
+        lost(ended, edition, opened.environment, asked.as_json)
+    else:
+        done(ended, edition, checked, asked.as_json)
+
+
+@click.command()
+@click.option("--reason", default="", help="Why; stands in the history and in the audit stream.")
+@click.option("--author", default="", help="Who confirms it. Default: the account that asks.")
+@asking
+def confirm(reason: str, author: str, asked: Asked) -> None:
+    """Keep the revision that is in force, which would revert by itself (`put --expires`).
+
+    Exit codes: 0 confirmed, or there is nothing to confirm; 1 somebody else was faster; 2 it could not be done, for
+    instance because it has reverted.
+    """
+    with session(asked) as opened:
+        stands = standing(opened)
+        now = time.time()
+        revision = stands.content.revision
+        if revision is None or revision.expires is None:
+            nothing_to_do(stands, opened.environment, asked.as_json)
+            return
+        if revision.expired(now):
+            raise UnableError(
+                f"revision {revision.number} reverted by itself at {moment(revision.expires)}; "
+                f"tidegate policy rollback {revision.number} puts it into force again"
+            )
+        why = Why("confirm", reason or revision.reason, author)
+        manifest = stands.content.manifest
+        edition = Edition(why, stands.head, manifest, manifest, {}, revision.expect)
+        ended = commit(opened, edition, now)
+        if isinstance(ended, Conflict):
+            lost(ended, edition, opened.environment, asked.as_json)
+        else:
+            done(ended, edition, None, asked.as_json)
