@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.builders.redisserver import Cluster, RedisServer
-from tests.builders.revisions import At, a_revision, by_sha, document, manifest_of, put, revisions_of, rule
+from tests.builders.stored import At, a_revision, by_sha, document, manifest_of, put, revisions_of, rule
 from tidegate.revisions import EMPTY, Flaw, Revision
 from tidegate.store import nodes
 from tidegate.store.connection import Fault, StoreError, open_store

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Expect, Place, Severity, Source
+from tidegate.model import Entry, EntryKey, EntryKind, EntryState, Place, Severity, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.desk import Desk
 from tidegate.policy.read import EntryText, read_file
@@ -30,7 +30,6 @@ class Layer:
     sources: Mapping[EntryKey, Source] = field(default_factory=dict)
     removed: frozenset[EntryKey] = frozenset()  # by a tombstone
     error: str = ""
-    expected: Mapping[str, Expect] = field(default_factory=dict)  # rules, of whom whoever put them expects as much
 
 
 @dataclass(frozen=True, slots=True)

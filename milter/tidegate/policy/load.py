@@ -17,7 +17,6 @@ from tidegate.model import (
     EntryKey,
     EntryKind,
     EntryState,
-    Expect,
     Loaded,
     MemberListData,
     Mode,
@@ -119,7 +118,7 @@ def load_policy(
     desk.names.conditions = texts[EntryKind.CONDITION]
     desk.names.use = book.use
     book.build_all()
-    rules = _Rules(desk, texts[EntryKind.RULE], layer.expected)
+    rules = _Rules(desk, texts[EntryKind.RULE])
     rules.build_all()
     rules.tell_late_exempts()
     lists.tell_dependants(rules.asks)
@@ -203,10 +202,9 @@ def _may_hide_entries(file: FileText) -> bool:
 class _Rules:
     """The rules of one load; `asks` are the rules by the lists that they name."""
 
-    def __init__(self, desk: Desk, texts: Texts, expected: Mapping[str, Expect]) -> None:
+    def __init__(self, desk: Desk, texts: Texts) -> None:
         self._desk = desk
         self._texts = texts
-        self._expected = expected
         self.rules: list[Rule] = []
         self.asks: dict[str, list[str]] = {}
         self.allowing: set[str] = set()  # lists by which a rule lets mail pass
@@ -272,8 +270,6 @@ class _Rules:
             rule = doubt.stale_rule(replace(rule, place=settled.place), texts, desk.names)
         elif parts.examples:
             self.examples[name] = parts.examples
-        if state is EntryState.ACTIVE and rule.expect is None and key in desk.upper:
-            rule = replace(rule, expect=self._expected.get(name))
         if state is EntryState.STALE:
             rule = self._of_age(settled, doubt.max_stale_of(parts, texts, desk.names), rule)
         self._in_force(settled, parts, rule)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders.editor import RULES, Editor, Ended
 from tests.builders.redisserver import RedisServer
-from tests.builders.revisions import document, put, revisions_of, rule
+from tests.builders.stored import document, put, revisions_of, rule
 from tidegate.revisions import Revision
 from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Revisions

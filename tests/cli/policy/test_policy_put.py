@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders.editor import RULES, Editor
 from tests.builders.redisserver import RedisServer
-from tests.builders.revisions import a_revision, document, manifest_of, put, revisions_of, rule
+from tests.builders.stored import a_revision, document, manifest_of, put, revisions_of, rule
 from tidegate.revisions import Revision
 from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Revisions

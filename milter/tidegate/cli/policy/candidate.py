@@ -18,13 +18,13 @@ from tidegate.cli.confined import Opened, load, run
 from tidegate.cli.output import UnableError
 from tidegate.cli.policy.session import Session
 from tidegate.loader.report import key_from, problem_from, problem_json
-from tidegate.model import Entry, EntryKey, EntryKind, Expect, Place, Problem, Severity, Source
+from tidegate.model import Entry, EntryKey, Place, Problem, Severity, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.documents import Document, documents
 from tidegate.policy.excerpts import with_excerpts
 from tidegate.policy.layers import Layer
 from tidegate.policy.read import MAX_FILE, read_file
-from tidegate.revisions import Expected, Manifest, Named, digest_of
+from tidegate.revisions import Manifest, Named, digest_of
 
 _SHOWN = 8  # characters of a digest in the name of a source
 
@@ -137,14 +137,12 @@ def source_name(environment: str, key: EntryKey, sha: str) -> str:
     return f"redis:{environment}/{key.id}@{sha[:_SHOWN]}"
 
 
-def layer_of(environment: str, manifest: Manifest, texts: Mapping[str, str], expect: Sequence[Expected] = ()) -> Layer:
+def layer_of(environment: str, manifest: Manifest, texts: Mapping[str, str]) -> Layer:
     """What Redis holds, as it lies over the files."""
     sources = {
         one.key: Source(source_name(environment, one.key, one.sha), texts[one.sha].encode()) for one in manifest.entries
     }
-    shas = {key.id: sha for key, sha in manifest.shas.items() if key.kind is EntryKind.RULE}
-    expected = {one.rule: Expect(one.logins, float(one.per)) for one in expect if shas.get(one.rule) == one.sha}
-    return Layer(f"redis:{environment}", sources, frozenset(manifest.removed), expected=expected)
+    return Layer(f"redis:{environment}", sources, frozenset(manifest.removed))
 
 
 def look(opened: Session, manifest: Manifest, texts: Mapping[str, str]) -> Opened:
