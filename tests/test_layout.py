@@ -49,9 +49,24 @@ LAW: dict[str, frozenset[str]] = {
     "postfix": frozenset({"model", "records", "settings"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions"}),
     "worker": frozenset(
-        {"model", "alerts", "image", "front", "live", "observe", "settings", "channel", "ledger", "replay", "replicas"}
+        {
+            "model",
+            "alerts",
+            "image",
+            "front",
+            "live",
+            "observe",
+            "settings",
+            "channel",
+            "ledger",
+            "replay",
+            "replicas",
+            "store",
+        }
     ),
-    "clerk": frozenset({"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay", "replicas"}),
+    "clerk": frozenset(
+        {"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay", "replicas", "store"}
+    ),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,
     "__main__": frozenset({"cli"}),

@@ -45,6 +45,9 @@ from tidegate.observe.sides import SideTally
 from tidegate.replay import Quill
 from tidegate.replicas.held import Copy, Holding
 from tidegate.settings import Settings
+from tidegate.store.keeper import start_keeper
+from tidegate.store.ledger import StoreLedger
+from tidegate.store.opening import open_ledger
 
 _ACCEPTING = 0.15  # seconds for which a leaving worker still accepts what waits in the backlog
 _NEGOTIATING = 0.1  # an accepted session may not have negotiated yet
@@ -156,6 +159,7 @@ class Worker:
     live: Live = field(default_factory=Live)
     desk: front.Desk = field(init=False)
     lists: Holding = field(default_factory=Holding)
+    ledger: StoreLedger = field(init=False)
     orphan: bool = False
 
     def prepare(self) -> None:
@@ -177,6 +181,7 @@ class Worker:
             )
         self.live.watchlist = self.assignment.watchlist
         assignment, pen = self.assignment, Pen(settings.state)
+        self.ledger = open_ledger(settings)
         self.desk = front.Desk(
             self.live,
             assignment.tally,
@@ -190,6 +195,7 @@ class Worker:
             recorder=self._recorder(),
         )
         front.install(self.desk)
+        start_keeper(self.ledger)
         self.assignment.channel.send("ready", number=number, canary=canary)
 
     def _recorder(self) -> front.Recorder | None:
@@ -305,7 +311,8 @@ class Worker:
         self.assignment.channel.send("listed", name=name, form=form, serial=values["serial"])
 
     def _pong(self) -> None:
-        self.assignment.channel.send("pong", sessions=self.desk.sessions, messages=self.desk.messages)
+        desk, troubles = self.desk, dict(self.ledger.troubles())
+        self.assignment.channel.send("pong", sessions=desk.sessions, messages=desk.messages, troubles=troubles)
 
     def _activate(self, packet: Packet) -> None:
         values = packet.values

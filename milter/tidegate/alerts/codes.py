@@ -145,6 +145,18 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "culprits-damaged": ("the record of who killed workers is damaged; it was set aside", "none: a new one is written"),
     "culprits-unwritable": ("who killed workers can't be recorded", "free space in the state directory"),
+    "limits-local": (
+        "limits are not counted in Redis: each goes by its on_store_down, by default on this host alone",
+        "see what is wrong with Redis; workers go back to it by themselves",
+    ),
+    "limits-unavailable": (
+        "this host's own file can't count limits: what depends on one is not known",
+        "free space in the state directory, or make it writable; it goes on by itself",
+    ),
+    "limits-lost": (
+        "counters of limits were lost, and begin at nothing: senders may send more than their limits for a while",
+        "see what became of them; for Redis set maxmemory-policy noeviction, and let it save",
+    ),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),
     "clerk-dying": ("the clerk dies again and again: changes on disk are not seen", "send HUP after an edit"),
     "control-unavailable": ("the control socket can't be made: `status` can't ask", "correct the state directory"),

@@ -30,6 +30,7 @@ from tidegate.replay import Keeper
 from tidegate.replicas.keeper import ListKeeper, Put, keeper_of
 from tidegate.replicas.mirror import Wanted
 from tidegate.settings import Settings
+from tidegate.store.tending import Tender
 
 _DEAF = 10.0  # seconds of silence after which the supervisor counts as stuck
 _TEND = 3600.0  # seconds between two looks for what is too old in the exposure ledger
@@ -60,8 +61,10 @@ class Clerk:
     unkept: str = ""  # what the supervisor was told of the replay store
     reported: Mapping[str, Any] = field(default_factory=dict)
     list_keeper: ListKeeper | None = field(init=False)
+    tender: Tender = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tender = Tender(self.settings.state)
         plan = self.settings.alerts
         self.keeper = Keeper(self.settings.state, self.settings.replay, self.settings.replay_size)
         # What goes to standard error is in the journal already.
@@ -138,6 +141,7 @@ class Clerk:
             self._open_metrics()
         self._tend(now)
         self._keep()
+        self.tender.look(now)
         return self.watch.steady
 
     def _tend(self, now: float) -> None:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
     "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
+    "limits": ("tidegate.cli.limits", "limits", "What is counted of whom; reset it, or grant more."),
     "alerts": ("tidegate.cli.alerts", "alerts", "Which alerts stand, and who is told."),
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),

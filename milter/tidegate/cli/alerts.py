@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 import sys
 import time
@@ -17,7 +15,7 @@ from click.core import ParameterSource
 from tidegate.alerts import mail as mailing
 from tidegate.alerts.debt import span
 from tidegate.alerts.silence import LONGEST
-from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.output import UnableError, emit, person, safe
 from tidegate.cli.reach import Daemon, daemon_options, find_daemon
 from tidegate.cli.told import told_lines
 from tidegate.settings.values import STATE
@@ -135,7 +133,7 @@ def silence(config: str, state: str, key: str, period: str, reason: str, as_json
     seconds = _seconds(period)
     if seconds and not reason.strip():
         raise UnableError("--reason is missing: others want to know why they are not told")
-    request = {"do": "alerts-silence", "key": key, "seconds": seconds, "reason": reason, "by": _who()}
+    request = {"do": "alerts-silence", "key": key, "seconds": seconds, "reason": reason, "by": person()}
     answer = find_daemon(config, state).ask(request)
     if as_json:
         emit({"key": key, "until": answer["until"] if seconds else 0, "reason": reason, "by": request["by"]})
@@ -155,14 +153,6 @@ def _seconds(text: str) -> float:
     if not found or not 0 <= seconds <= LONGEST or (not found[2] and text != "0"):
         raise click.UsageError("--for takes 30m, 4h, 2d and the like, at most 30d; 0 ends a silence")
     return seconds
-
-
-def _who() -> str:
-    """The person, also behind sudo."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 @alerts.command()

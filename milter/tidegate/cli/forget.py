@@ -21,6 +21,10 @@ from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import Site, find_site
 from tidegate.cli.why import DAMAGED, opened, rotated
 from tidegate.observe.masking import masked
+from tidegate.settings import Settings
+from tidegate.store import database
+from tidegate.store.counting import UncountedError
+from tidegate.store.opening import open_shelf, own_shelf
 
 _SPOOLS = ("mail", "notices")  # folders of the state directory with what is on its way out
 _LARGEST = 256 << 20  # bytes of a record that are searched
@@ -67,6 +71,12 @@ def forget(login: str, config: str, state: str, dry_run: bool, as_json: bool) ->
     except OSError as error:
         raise UnableError(f"{home}: {error.strerror}") from error
     left = list(_left(home, names, site))
+    if site and site.settings and site.settings.redis:
+        found = _in_redis(site.settings, names, dry_run)
+        if isinstance(found, Purged):
+            purged.append(found)
+        else:
+            left.append(found)
     if as_json:
         both = {"purged": [asdict(one) for one in purged], "left": [asdict(one) for one in left]}
         emit({"login": login, "dry_run": dry_run, **both})
@@ -109,6 +119,26 @@ def _purge(state: str, names: Sequence[str], dry_run: bool) -> Iterator[Purged]:
         if not dry_run:
             path.unlink(missing_ok=True)
     yield Purged("notifications that were not sent yet", len(waiting))
+    shelf = own_shelf(state)
+    if shelf is not None:
+        try:
+            yield Purged("counters of limits, grants, and who gave them", shelf.forget(names, dry_run))
+        except UncountedError as error:
+            raise UnableError(error.why) from error
+        finally:
+            shelf.close()
+
+
+def _in_redis(settings: Settings, names: Sequence[str], dry_run: bool) -> Purged | Left:
+    """The same in the Redis that all hosts share."""
+    store = "counters of limits in Redis, grants, and who gave them"
+    shelf = open_shelf(settings)
+    try:
+        return Purged(store, shelf.forget(names, dry_run))
+    except UncountedError as error:
+        return Left(store, None, f"it can't be looked at now: {error.why}", "tidegate forget, once it is back")
+    finally:
+        shelf.close()
 
 
 def _left(state: str, names: Sequence[str], site: Site | None) -> Iterator[Left]:
@@ -164,7 +194,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _ours(path: Path, state: str) -> bool:
     """Is it one of the stores that were purged?"""
-    return path.relative_to(state).parts[0] in (*_SPOOLS, ledger.FOLDER, replay.FOLDER)
+    parts = path.relative_to(state).parts
+    counters = parts[0] == database.FOLDER and parts[-1] in (database.NAME, *database.SIDES)
+    return counters or parts[0] in (*_SPOOLS, ledger.FOLDER, replay.FOLDER)
 
 
 def _pattern(names: Sequence[str]) -> re.Pattern[bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import IO, Any
@@ -33,6 +35,14 @@ def safe(text: str, limit: int = 0) -> str:
     cut = text[:limit] if limit else text
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in cut)
     return f"{shown}…" if len(cut) < len(text) else shown
+
+
+def person() -> str:
+    """Who runs this command, also behind sudo: for what is put on record."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def show(problems: Sequence[Problem]) -> None:

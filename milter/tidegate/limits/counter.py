@@ -6,7 +6,7 @@ Promises: plain values; a name is read back from its text. Refuses: clocks and I
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tidegate.limits.charge import Charge
@@ -40,6 +40,11 @@ def parsed(text: str) -> Counter | None:
     rule, _, rest = rest.partition(":")
     limit, colon, key = rest.partition(":")
     return Counter(rule, limit, key, mode == "s") if mode in _MODES and colon and rule and key else None
+
+
+def concerns(key: str, names: Collection[str]) -> bool:
+    """Is a counter's key about one of these people? Parts are joined by `|`; `<> LOGIN` is a null sender's."""
+    return any(part.removeprefix("<> ").lower() in names for part in key.split("|"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ class Shelf(Protocol):
     def reset(self, wanted: Wanted, who: str, reason: str) -> int:
         """Empty counters, on record; how many. Grants stay."""
 
-    def forget(self, keys: Sequence[str], only_count: bool) -> int:
-        """Drop all that is kept of these keys: counters, grants, records. How many of them there were."""
+    def forget(self, names: Sequence[str], only_count: bool) -> int:
+        """Drop all that is kept of keys about these people: counters, grants, records. How many there were."""
 
     def deeds(self) -> list[Deed]:
         """What people did, newest first."""

@@ -26,12 +26,12 @@ import structlog
 from tidegate.store.counting import PATIENCE, UncountedError
 
 FOLDER, NAME, LOCK = "limits", "counters.sqlite", "lock"
+SIDES = (f"{NAME}-wal", f"{NAME}-shm")
 _VERSION = 1
 _PAUSE = 0.0005  # seconds between two tries for a file that another process holds
 _WAL = 4 << 20  # bytes that an emptied write-ahead log keeps
 _CHUNK = 500  # rows that one transaction removes
 _LOST = 3600.0  # seconds for which a loss stands as an alert
-_SIDES = ("-wal", "-shm")
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH})
 _WORDS = {
@@ -136,6 +136,10 @@ class Database:
                 f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE until <= ? LIMIT ?)", now
             )
         self._purge("DELETE FROM granted WHERE number IN (SELECT number FROM granted WHERE until <= ? LIMIT ?)", now)
+        self.empty_log()
+
+    def empty_log(self) -> None:
+        """Write the log into the file and cut it. Raises UncountedError."""
         with self._lock:
             if self._link is not None:
                 try:
@@ -211,10 +215,10 @@ class Database:
             state = os.stat(self._path)
             if inode == (state.st_dev, state.st_ino):
                 os.replace(self._path, self._path.with_name(f"{NAME}.damaged"))
-                for side in _SIDES:
-                    beside = self._path.with_name(NAME + side)
+                for side in SIDES:
+                    beside = self._path.with_name(side)
                     if beside.exists():
-                        os.replace(beside, self._path.with_name(f"{NAME}.damaged{side}"))
+                        os.replace(beside, self._path.with_name(side.replace(NAME, f"{NAME}.damaged")))
         self._lose(f"{self._path} was damaged ({_words(error)}) and set aside: all counters begin anew")
 
     def _lose(self, why: str) -> None:

@@ -29,6 +29,8 @@ from tidegate.store.mirror import Mirror
 from tidegate.store.sqlite import SqliteCounters
 
 LOCAL, UNAVAILABLE, LOST = "limits-local", "limits-unavailable", "limits-lost"
+TROUBLES = (LOCAL, UNAVAILABLE, LOST)
+"""Alerts that a worker tells of."""
 _LOST = 3600.0  # seconds for which it is told that Redis lost its data
 _log = structlog.get_logger()
 

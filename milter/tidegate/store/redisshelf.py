@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tidegate.limits.counter import Counter, Deed, Grant, Standing, Wanted, parsed
+from tidegate.limits.counter import Counter, Deed, Grant, Standing, Wanted, concerns, parsed
 from tidegate.store.connection import Argument, Link, Script, StoreError
 from tidegate.store.counting import KEPT, UncountedError
 
@@ -147,17 +147,16 @@ class RedisShelf:
         self._run(_DROP, [self._key(LOG)], _recorded(deed))
         return len(counters)
 
-    def forget(self, keys: Sequence[str], only_count: bool) -> int:
-        """Drop all that is kept of these keys; how many rows and counters there were."""
-        counters = [one for key in keys for one in self._counters(Wanted(key))]
-        grants = [self._key(f"grants:{key}") for key in keys]
-        count = len(counters) + sum(self._ask("EXISTS", one) for one in grants)
-        entries = [number for number, deed in self._entries() if deed.key in keys]
+    def forget(self, names: Sequence[str], only_count: bool) -> int:
+        """Drop all that is kept of keys about these people; how many there were."""
+        counters = [one for one in self._counters(Wanted()) if concerns(one.key, names)]
+        grants = [self._key(f"grants:{key}") for key in self._after("grants:") if concerns(key, names)]
+        entries = [number for number, deed in self._entries() if concerns(deed.key, names)]
         if not only_count:
             self._drop((*(key for one in counters for key in self._of(one)), *grants))
             for page in _pages(entries):
                 self._ask("XDEL", self._key(LOG), *page)
-        return int(count) + len(entries)
+        return len(counters) + len(grants) + len(entries)
 
     def deeds(self) -> list[Deed]:
         """What people did, newest first."""

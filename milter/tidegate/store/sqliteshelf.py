@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from tidegate.limits.counter import Counter, Deed, Grant, Standing, Wanted, parsed
+from tidegate.limits.counter import Counter, Deed, Grant, Standing, Wanted, concerns, parsed
 from tidegate.store.counting import KEPT
 from tidegate.store.database import Database
 
@@ -86,23 +86,31 @@ class SqliteShelf:
 
         return self._database.run(empty)
 
-    def forget(self, keys: Sequence[str], only_count: bool) -> int:
-        """Drop all that is kept of these keys; how many rows and counters there were."""
+    def forget(self, names: Sequence[str], only_count: bool) -> int:
+        """Drop all that is kept of keys about these people; how many rows and counters there were."""
 
         def drop(link: sqlite3.Connection) -> int:
-            names = self._names(link, lambda counter: counter.key in keys)
-            marks = ", ".join("?" * len(keys))
-            count = len(names)
-            for table in ("granted", "deeds"):
-                count += link.execute(f"SELECT count(*) FROM {table} WHERE key IN ({marks})", tuple(keys)).fetchone()[0]
+            counters = self._names(link, lambda counter: concerns(counter.key, names))
+            rows = [
+                (table, number)
+                for table in ("granted", "deeds")
+                for number, key in link.execute(f"SELECT number, key FROM {table}").fetchall()
+                if concerns(key, names)
+            ]
             if not only_count:
-                for name in names:
+                for name in counters:
                     _drop(link, name)
-                for table in ("granted", "deeds"):
-                    link.execute(f"DELETE FROM {table} WHERE key IN ({marks})", tuple(keys))
-            return count
+                for table, number in rows:
+                    link.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
+            return len(counters) + len(rows)
 
-        return self._database.run(drop, write=not only_count)
+        if only_count:
+            return self._database.run(drop, write=False)
+        # What is deleted is written over, in the file and in its log.
+        self._database.run(lambda link: link.execute("PRAGMA secure_delete=ON").fetchall(), write=False)
+        count = self._database.run(drop)
+        self._database.empty_log()
+        return count
 
     def deeds(self) -> list[Deed]:
         """What people did, newest first."""

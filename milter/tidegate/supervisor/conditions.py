@@ -14,6 +14,7 @@ from tidegate.channel import Packet
 from tidegate.loader.confine import Confined
 from tidegate.model import Place, Problem, Severity
 from tidegate.observe.counters import ErrorKind
+from tidegate.store.ledger import TROUBLES
 from tidegate.supervisor.boot import Booted
 from tidegate.supervisor.crew import Crew
 from tidegate.supervisor.episodes import Episodes
@@ -111,6 +112,9 @@ class Conditions:
         self.judge("log-unwritable", self._log_trouble(now))
         dying = [child.name for child in self._workers.children if child.deaths >= _DYING]
         self.judge("workers-dying", f"{', '.join(dying)} die again and again" if dying else "")
+        for code in TROUBLES:
+            told = sorted(child.troubles[code] for child in self._workers.alive if code in child.troubles)
+            self.judge(code, told[0] if told else "")
         stuck = any(child.deaths >= _DYING for child in self._clerk.children)
         self.judge("clerk-dying", "the clerk dies again and again" if stuck else "")
         if all(child.generation == self._picture.number for child in self._workers.alive):

@@ -10,7 +10,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -47,6 +47,7 @@ class Child:
     canary: int = 0  # the generation on trial that it has; 0: none
     sessions: int = 0
     messages: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)  # what is wrong with it, by alert code
 
 
 Work = Callable[[Child, Channel], None]  # in the forked child; must not return
@@ -122,6 +123,7 @@ class Crew:
         child.unanswered = child.pinged = 0.0
         child.ready = child.leaving = False
         child.generation = child.canary = child.sessions = child.messages = 0
+        child.troubles = {}
         try:
             pid = os.fork()
         except OSError:
@@ -151,6 +153,7 @@ class Crew:
             if packet.word == "pong":
                 child.sessions = whole(packet, "sessions")
                 child.messages = whole(packet, "messages")
+                child.troubles = packet.values.get("troubles", {})
             try:
                 self.heard(child, packet)
             finally:
