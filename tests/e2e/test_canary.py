@@ -291,15 +291,34 @@ def test_a_restart_goes_on_beside_what_was_for_all(folder: Path) -> None:
 
 
 def test_a_restart_without_a_proven_one(folder: Path) -> None:
-    """There is nothing that the canary could go on beside: what is on disk is for all."""
+    """What is for all is on record while a canary runs beside it, proven or not: in the middle, and once it was given
+    up with the harmful file still in place, it serves again. A damaged record leaves what is on disk, for all."""
+    good = reject_all("first").replace("when: always", "when: {login: mallory}")
+    expected = {"mallory": "550 5.7.1 stopped by first", "alice": "continue"}
     with daemon_of(folder) as daemon:
-        daemon.policy(ACCEPT_ALL)
+        daemon.policy(good)
         daemon.start()
         edit(daemon, reject_all())
+        until(lambda: (daemon.state / "beside").exists(), "it is on record")
+        daemon.stop()
+        daemon.start()
+        until(lambda: on_trial(daemon.status()), "a canary")
+        assert 1 == daemon.status()["generation"]["number"]
+        until(lambda: everybody(daemon) and "canary-abandoned" in daemon.alerts(), "it is given up")
+        daemon.stop()
+        daemon.start()
+        assert expected == {login: send(daemon, login) for login in expected}
+        assert {"generation-quarantined", "proven-serves"} <= daemon.alerts()
+        edit(daemon, reject_all("other"))
+        until(lambda: not (daemon.state / "beside").exists(), "another one is for all")
+        daemon.policy(good)
+        loaded(daemon)
+        until(lambda: (daemon.state / "beside").exists(), "the next canary's")
+        (daemon.state / "beside").write_bytes(b"damaged")
         daemon.stop()
         daemon.start()
         assert 0 == on_trial(daemon.status())
-        assert {"550 5.7.1 stopped by stop"} == set(everybody(daemon, 5).values())
+        assert expected == {login: send(daemon, login) for login in expected}
 
 
 def test_a_broken_edit_brings_back_what_was_for_all(folder: Path) -> None:

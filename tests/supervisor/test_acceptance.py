@@ -69,7 +69,7 @@ def test_and_after_a_restart(site: Site, tmp_path: Path, end: End | None) -> Non
     site.policy(BROKEN % ("bob", ""))
     after = House(tmp_path, share=30.0)
     after.load()
-    (entry,) = after.picture.report.entries
+    (entry,) = (after.picture.trial or after.picture.report).entries
     assert (EntryState.STALE, second if end is End.PROMOTED else site.first) == (entry.state, entry.digest)
 
 

@@ -79,12 +79,15 @@ class House:
     def wait(self) -> None:
         """Until no child is left."""
         end = time.monotonic() + 30
-        while (self.loads.busy or self.ladder.busy or self.ladder.errands.busy("keep")) and time.monotonic() < end:
+        errands = self.ladder.errands
+        while time.monotonic() < end and (
+            self.loads.busy or self.ladder.busy or errands.busy("keep") or errands.busy("beside")
+        ):
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 time.sleep(0.002)
             elif not self.loads.reaped(pid, status):
-                self.ladder.errands.reaped(pid, status)
+                errands.reaped(pid, status)
 
     def soak(self, seconds: float = 11.0, messages: int = 6) -> None:
         """All workers have the generation, time passes, and messages are judged."""

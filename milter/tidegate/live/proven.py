@@ -1,4 +1,5 @@
 """The proven record: images of generations that passed their soak, each a file, the newest few of different rules.
+Beside it, while there is nothing proven that a canary could fall back on, the image of what was for all when it began.
 
 Promises: a file is whole or not there (records.py); what can't be used on this machine (damaged, another engine's,
 another format's) is told and passed over, never a crash. Refuses: deciding when a generation is proven (soak.py).
@@ -19,6 +20,7 @@ from tidegate.live.recorded import ForeignError
 from tidegate.model import Place, Problem, Severity
 
 FOLDER = "proven"
+NAME = "beside"
 KEPT = 3  # generations of different rules
 _FORMAT = 1
 _HEAD = 4096  # bytes in which checksum and head stand
@@ -35,7 +37,7 @@ class Proven:
     release: str  # of Tidegate that made it
     engine: str  # of patterns that made its databases
     since: float  # when it went live
-    proven: float  # when its soak was over
+    proven: float  # when its soak was over; 0: it is not
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -58,8 +60,7 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
     for leftover in (*folder.glob("*.damaged"), *folder.glob("*.tmp")):  # of processes that were killed
         leftover.unlink(missing_ok=True)
     path = folder / f"{head.number:010}-{head.digest[:16]}"
-    top = json.dumps({"format": _FORMAT, **head.document()}).encode()
-    records.write(path, b"\n".join((top, report, data)))
+    _write(path, head, report, data)
     kept = 1
     for other, known in _heads(folder):
         if other == path:
@@ -68,6 +69,26 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
         if known is None or known.rules == head.rules or kept > KEPT:
             other.unlink(missing_ok=True)
             kept -= 1
+
+
+def keep_beside(state: str, head: Proven, report: bytes, data: bytes) -> None:
+    """A canary begins beside this one, which is not proven: it serves again after a restart. Raises OSError."""
+    _write(Path(state) / NAME, head, report, data)
+
+
+def beside(state: str) -> Proven | None:
+    """What was for all when a canary began, if that was not proven."""
+    return _head(Path(state) / NAME)
+
+
+def drop_beside(state: str) -> None:
+    """It is not for all any more. Raises OSError."""
+    (Path(state) / NAME).unlink(missing_ok=True)
+
+
+def _write(path: Path, head: Proven, report: bytes, data: bytes) -> None:
+    top = json.dumps({"format": _FORMAT, **head.document()}).encode()
+    records.write(path, b"\n".join((top, report, data)))
 
 
 def known(state: str) -> tuple[Proven, ...]:
@@ -84,11 +105,13 @@ def newest(
 ) -> tuple[Opened | None, tuple[Problem, ...]]:
     """The newest that serves here and is none of `barred` (digests), and what is wrong with those passed over.
 
+    Where none is proven, what a canary began beside.
+
     `progress` is told each file before it is read, since one may kill the process; those in `skip` did. `check` raises
     ValueError for a report that can't be read.
     """
     problems: list[Problem] = []
-    for path, _ in _heads(Path(state) / FOLDER):
+    for path in (*(path for path, _ in _heads(Path(state) / FOLDER)), Path(state) / NAME):
         if str(path) in skip:
             continue
         progress(str(path))

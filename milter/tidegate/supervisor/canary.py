@@ -119,6 +119,7 @@ class Canaries:
         self._handover = handover
         self._conditions = conditions
         self.quarantine: Callable[[str, str], None] = lambda _digest, _why: None  # by digest, and why
+        self.begun: Callable[[], None] = lambda: None  # is told that one begins beside what is for all
         self.promoted: Callable[[], None] = lambda: None  # is told that another generation is for all
         self.acceptance = Acceptance(settings.state, conditions)
         self.attempt = Attempt()
@@ -175,6 +176,7 @@ class Canaries:
             self._began = time.monotonic()
             self._restarts = self._handover.crew.restarts
             self._counted = differing(report, self._picture.report)[:RULES]
+            self.begun()
         since = self.attempt.since if goes_on else time.time()
         self._report = self._picture.trial = report
         self._picture.trial_number = offer.number

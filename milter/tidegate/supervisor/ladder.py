@@ -1,7 +1,8 @@
 """The ladder: which generation serves where the policies on disk can't, or must not.
 
 Rungs: the candidate (what is on disk; broken entries as they last were) → the newest proven generation that this
-machine can use → the packaged baseline, if every configured source was read → none, and all mail is deferred.
+machine can use, or, without any, what was for all when a canary began → the packaged baseline, if every configured
+source was read → none, and all mail is deferred.
 
 Promises: a rung below the first raises an alert that names it, and the next load that comes to something climbs back to
 the first. A generation in quarantine never goes live. Nothing here blocks: images are read in a child.
@@ -10,6 +11,7 @@ the first. A generation in quarantine never goes live. Nothing here blocks: imag
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -18,12 +20,12 @@ from typing import Any
 import structlog
 
 import tidegate
-from tidegate import live
+from tidegate import live, patterns
 from tidegate.alerts import problem
 from tidegate.channel import content
 from tidegate.live import proven
 from tidegate.loader.confine import Confined, Death
-from tidegate.loader.report import Report, decode_record, problem_from, problem_json
+from tidegate.loader.report import Report, decode_record, encode, problem_from, problem_json
 from tidegate.model import Place, Problem, Severity
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.errands import Errands
@@ -32,6 +34,7 @@ from tidegate.supervisor.loads import Loads, Outcome
 from tidegate.supervisor.picture import Standing
 
 _RECALL = "recall"
+_BESIDE = "beside"
 
 _log = structlog.get_logger()
 
@@ -57,10 +60,12 @@ class Ladder:
     rung: Rung = Rung.NONE
     why: str = ""  # what is in force is not what is on disk
     known: tuple[proven.Proven, ...] = ()
+    beside: proven.Proven | None = None  # what was for all when a canary began, not proven
     quarantine_: live.Quarantine = field(default_factory=live.Quarantine)
     _candidate: str = ""  # digest of what the last load came to
     _rolled_back: bool = False  # what serves is proven because what was on disk did harm, or was on trial
     _only: str = ""  # digest of the one that may be recalled: a canary ran beside it when a daemon ended
+    _soaked: bool = True  # is what serves from the record proven?
     _unsaved: bool = False
     _hurried: bool = False  # what is proven was looked for during the first load
     _skip: frozenset[str] = frozenset()  # files that killed a child
@@ -69,14 +74,18 @@ class Ladder:
     def start(self) -> None:
         """Read what an earlier daemon left; `known` is what it proved. What a canary ran beside serves at once."""
         self.quarantine_, problems = live.read_quarantine(self.state)
-        self.known = proven.known(self.state)
-        self.generations.highest = max((one.number for one in self.known), default=0)
+        self.known, self.beside = proven.known(self.state), proven.beside(self.state)
+        self.generations.canaries.begun = self._keep_beside
+        self.generations.highest = max((one.number for one in self._all()), default=0)
         self._only, damaged = live.read_interrupted(self.state)
         self.conditions.records((*problems, *damaged))
-        if any(one.digest == self._only for one in self.known):
+        if any(one.digest == self._only for one in self._all()):
             self._recall()
         else:
             self._only = ""
+
+    def _all(self) -> tuple[proven.Proven, ...]:
+        return self.known if self.beside is None else (*self.known, self.beside)
 
     @property
     def busy(self) -> bool:
@@ -120,7 +129,7 @@ class Ladder:
 
     def meanwhile(self) -> None:
         """The first load takes long: what is proven serves until it is done."""
-        if self.rung is Rung.NONE and self.known and not self._hurried:
+        if self.rung is Rung.NONE and self._all() and not self._hurried:
             self._hurried = True
             self._recall()
 
@@ -186,7 +195,7 @@ class Ladder:
             return
         barred = self.quarantine_.digests | {self.generations.picture.report.digest}
         if self._only:
-            barred |= {one.digest for one in self.known if one.digest != self._only}
+            barred |= {one.digest for one in self._all() if one.digest != self._only}
         state, skip = self.state, self._skip
         try:
             self.errands.start(
@@ -222,7 +231,7 @@ class Ladder:
             self._nothing(back, text)
 
     def _take(self, head: proven.Proven, report: Report, image: int, back: str) -> None:
-        self.rung, self._rolled_back = Rung.PROVEN, bool(back or self._only)
+        self.rung, self._rolled_back, self._soaked = Rung.PROVEN, bool(back or self._only), head.proven > 0
         self._only = ""
         self.why = back or self.why
         self._candidate = ""
@@ -261,16 +270,66 @@ class Ladder:
     def _judge(self, more: str = "") -> None:
         """The alerts of the rung that serves. `more`: why not even the baseline does."""
         number = self.generations.picture.number
+        name = f"proven generation {number} serves"
+        if not self._soaked:
+            name = f"generation {number} serves, which was for all before, and is not proven"
         texts = {
-            Rung.PROVEN: ("proven-serves", f"{self.why}: proven generation {number} serves"),
+            Rung.PROVEN: ("proven-serves", f"{self.why}: {name}"),
             Rung.BASELINE: ("baseline-serves", f"{self.why}, and none is proven: the packaged baseline serves"),
             Rung.NONE: ("no-generation", f"{self.why}, and nothing else can serve{more}: all mail is deferred"),
         }
         for rung, (code, text) in texts.items():
             self.conditions.judge(code, text if self.why and rung is self.rung and not self.busy else "")
 
+    # ── beside a canary ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _keep_beside(self) -> None:
+        """A canary begins: what is for all stays at hand, or a restart would force what is on trial on all senders."""
+        picture, offer = self.generations.picture, self.generations.handover.offer
+        report = picture.report
+        if offer is None or any(one.digest == report.digest for one in self._all()) or self.errands.busy(_BESIDE):
+            return
+        head = proven.Proven(
+            picture.number,
+            report.digest,
+            report.sources_digest,
+            "",
+            tidegate.__version__,
+            patterns.version(),
+            picture.since,
+            0.0,
+        )
+        state, image = self.state, os.dup(offer.image)
+
+        def work(_child: Confined) -> None:
+            proven.keep_beside(state, head, encode(replace(report, problems=())), content(image))
+
+        def done(_child: Confined, death: Death | None) -> None:
+            self.beside = proven.beside(state)
+            if death:
+                _log.error("canary not recorded", generation=head.number, reason=death.text)
+
+        try:
+            self.errands.start(_BESIDE, work, done, spare=3 * os.fstat(image).st_size)
+        except OSError as error:
+            _log.error("canary not recorded", generation=head.number, reason=error.strerror)
+        finally:
+            os.close(image)
+
+    def _tidy_beside(self) -> None:
+        """Another one is for all by now."""
+        picture = self.generations.picture
+        if self.beside is None or not picture.number or picture.report.digest == self.beside.digest:
+            return
+        self.beside = None
+        try:
+            proven.drop_beside(self.state)
+        except OSError as error:
+            _log.error("canary not recorded", file=proven.NAME, reason=error.strerror)
+
     def stand(self) -> None:
         """Has the candidate come into force, at once or after its trial? And into the picture, for the metrics."""
+        self._tidy_beside()
         if self.rung is not Rung.CANDIDATE and self._candidate == self.generations.picture.report.digest != "":
             self.rung, self.why, self._rolled_back = Rung.CANDIDATE, "", False
             self._judge()
