@@ -65,7 +65,19 @@ LAW: dict[str, frozenset[str]] = {
         }
     ),
     "clerk": frozenset(
-        {"loader", "alerts", "live", "observe", "settings", "channel", "ledger", "replay", "replicas", "store"}
+        {
+            "loader",
+            "alerts",
+            "live",
+            "observe",
+            "settings",
+            "channel",
+            "ledger",
+            "replay",
+            "replicas",
+            "revisions",
+            "store",
+        }
     ),
     "supervisor": _HOUSE - {"supervisor"},
     "cli": _HOUSE,

@@ -8,6 +8,8 @@ from tidegate.live import snapshot
 from tidegate.live.snapshot import Snapshot
 from tidegate.model import EntryKey, EntryKind
 from tidegate.revisions import EMPTY, Expected, Manifest, Named, Revision, digest_of
+from tidegate.store.contents import Content, fetch
+from tidegate.store.revisions import Moved, Revisions
 
 ENVIRONMENT = "test"
 
@@ -76,3 +78,27 @@ def a_snapshot(
 def fetched(state: str, one: Snapshot) -> None:
     """Put it in place."""
     snapshot.write(state, one)
+
+
+def put(
+    server: Revisions,
+    texts: Mapping[str, str],
+    removed: Sequence[str] = (),
+    expires: int | None = None,
+    urgent: str = "",
+    manifest: Manifest | None = None,
+) -> Revision:
+    """Put these texts in force in a real Redis, as an editor would."""
+    head = server.head()
+    before = EMPTY
+    number = head.revision.number if head.revision else 0
+    if head.revision is not None:
+        found = fetch(server, head)
+        assert isinstance(found, Content)
+        before = found.manifest
+    now = manifest or a_manifest(texts, removed)
+    revision = a_revision(number + 1, now, before, expires, urgent, environment=server.environment)
+    known = {digest_of(text.encode()): text for text in texts.values()}
+    moved = server.commit(revision, [now, before], known, head, {"event": "put"})
+    assert isinstance(moved, Moved), moved
+    return revision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +23,7 @@ from tidegate.revisions import Expected, digest_of
 
 FILE = a_text("r", "file")
 UPPER = a_text("r", "upper")
+OTHER = "  - {id: b, when: always, do: {hold: {reason: x}}}\n...\n"
 LATER, EARLIER = int(time.time()) + 36_000, int(time.time()) - 36_000
 
 
@@ -297,3 +298,14 @@ def test_a_text_that_killed_the_loader_costs_its_entry(site: Site) -> None:
     work(cast(Confined, child), request)
     report = decode(os.pread(child.result, 1 << 24, 0))
     assert {"r": "stale", "s": "active"} == {one.key.id: one.state.value for one in report.entries}
+
+
+def test_what_was_written_by_hand(site: Site) -> None:
+    """Where the settings allow it it comes with the snapshot, and lies over everything; it names one entry a text."""
+    loose = {"mine": a_text("r", "by hand"), "two": a_text("a").replace("...\n", OTHER), "none": "x"}
+    report = site.load(replace(a_snapshot(1, {"r": UPPER, "s": a_text("s")}), loose=loose))
+    assert {"r": "redis:test/unreviewed/mine", "s": upper(a_text("s"), "s")} == {
+        name: source for name, (source, _) in origins(report).items()
+    }
+    told = [one.place.source for one in report.problems if one.code == "revision-unreviewed"]
+    assert ["redis:test/unreviewed/none", "redis:test/unreviewed/two"] == sorted(told)

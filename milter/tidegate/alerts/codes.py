@@ -111,6 +111,42 @@ CODES: dict[str, tuple[str, str]] = {
         "there is no proven generation to go back to",
         "correct or revert the policies by hand",
     ),
+    "redis-down": (
+        "Redis does not answer; the policy that was fetched last serves on",
+        "see `redis` in tidegate status, and the server's log; nothing here has to be restarted",
+    ),
+    "redis-refused": (
+        "Redis does not let us in",
+        "compare `redis_user` and `redis_password_file` with its users: redis-cli ACL LIST",
+    ),
+    "redis-foreign": (
+        "Redis answers with something that is not ours",
+        "see what is kept under our keys: redis-cli --scan --pattern '{tidegate:*'",
+    ),
+    "redis-unwritable": (
+        "Redis takes no writes: the fleet does not hear of this daemon",
+        "see whether it is a replica, or full: redis-cli INFO replication memory",
+    ),
+    "revision-refused": (
+        "the head in Redis can't be used; the revision before serves on",
+        "put a whole one in its place: tidegate policy rollback, or tidegate policy push",
+    ),
+    "revision-older": (
+        "the head in Redis does not come after the revision that serves",
+        "put the policy there again: tidegate policy push; where the older one is meant: tidegate confirm --revision",
+    ),
+    "revision-unreviewed": (
+        "policy in Redis was written past tidegate policy, by hand",
+        "review it and put it: tidegate policy put",
+    ),
+    "revision-behind": (
+        "a policy revision was fetched and is not in force",
+        "see the other alerts, then load it: tidegate reload",
+    ),
+    "snapshot-unwritable": (
+        "a policy revision can't be put on record, so it is not taken",
+        "free space in the state directory, or make it writable",
+    ),
     "revision-unread": (
         "Redis is configured, and its policy was never read",
         "see why Redis can't be reached: tidegate status",

@@ -18,7 +18,9 @@ import structlog
 from tidegate.alerts import Debt
 from tidegate.alerts.teller import Teller
 from tidegate.channel import Channel, Packet, content
+from tidegate.clerk.follow import Followed
 from tidegate.clerk.metrics import Metrics
+from tidegate.clerk.poller import Poller
 from tidegate.clerk.watch import Watch
 from tidegate.ledger import tend
 from tidegate.live import brakefile
@@ -29,6 +31,7 @@ from tidegate.observe.metrics import Gauges
 from tidegate.replay import Keeper
 from tidegate.replicas.keeper import ListKeeper, Put, keeper_of
 from tidegate.replicas.mirror import Wanted
+from tidegate.revisions import Node
 from tidegate.settings import Settings
 from tidegate.store.tending import Tender
 
@@ -56,6 +59,8 @@ class Clerk:
     tended: float = -_TEND
     untended: str = ""
     braked: brakefile.Found | None = None
+    poller: Poller | None = None
+    followed: Followed | None = None
     teller: Teller = field(init=False)
     keeper: Keeper = field(init=False)
     unkept: str = ""  # what the supervisor was told of the replay store
@@ -105,6 +110,10 @@ class Clerk:
                 self.teller.owe(Debt(**packet.values))
             case "want" | "confirm-list" | "put":
                 self._lists(packet)
+            case "node" if self.poller:
+                self.poller.tell(_node(packet.values))
+            case "accept" if self.poller:
+                self.poller.accept()
             case "test":
                 self.teller.test(int(packet.values["number"]))
         for descriptor in packet.descriptors:
@@ -133,9 +142,7 @@ class Clerk:
 
     def look(self, now: float) -> bool:
         """One poll of the sources, and of the metrics address while it can't be had. False: a change is under way."""
-        digest = self.digester.digest(self.settings.policies, self.lists)
-        if self.watch.look(digest, now):
-            self.channel.send("candidate", digest=digest)
+        self._look_at_the_sources(now)
         self._look_at_the_brake()
         if self.settings.metrics_port and self.metrics is None:
             self._open_metrics()
@@ -143,6 +150,21 @@ class Clerk:
         self._keep()
         self.tender.look(now)
         return self.watch.steady
+
+    def _look_at_the_sources(self, now: float) -> None:
+        above = self.poller.found.row if self.poller else ""
+        digest = self.digester.digest(self.settings.policies, self.lists, above)
+        if self.watch.look(digest, now, self.digester.files):
+            self.channel.send("candidate", digest=digest)
+
+    def hear_redis(self, now: float) -> None:
+        """The poller has found something: tell the supervisor, and have a new revision loaded at once."""
+        assert self.poller is not None
+        before, found = self.followed, self.poller.found
+        if found != before and self.channel.send("redis", **asdict(found)):
+            self.followed = found
+        if before is None or before.row != found.row:
+            self._look_at_the_sources(now)
 
     def _tend(self, now: float) -> None:
         """The exposure ledger: its bounds at every poll, its retention from time to time."""
@@ -181,3 +203,9 @@ class Clerk:
         if error != self.told:
             self.channel.send("metrics", error=error)
             self.told = error
+
+
+def _node(values: Mapping[str, Any]) -> Node:
+    """As the supervisor sent it: what JSON made lists of are tuples again."""
+    lists = {name: tuple(values[name]) for name in ("words", "troubled")}
+    return Node(**{**values, **lists})

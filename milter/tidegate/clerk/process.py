@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import signal
 import time
@@ -13,9 +14,13 @@ import structlog
 
 from tidegate.channel import Channel, ClosedError
 from tidegate.clerk.desk import Clerk
+from tidegate.clerk.follow import Follower
+from tidegate.clerk.poller import TIMEOUT, Poller
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import Writer
 from tidegate.settings import Settings
+from tidegate.store.connection import open_store
+from tidegate.store.revisions import Revisions
 
 _log = structlog.get_logger()
 
@@ -37,12 +42,24 @@ def run_clerk(
         clerk.teller.start()
         if clerk.list_keeper is not None:
             clerk.list_keeper.start()
+        _follow(clerk)
         _serve(clerk)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the process boundary: logged here, replaced by the supervisor
         _log.error("clerk fault", exc_info=error)
     finally:
         os._exit(status)
+
+
+def _follow(clerk: Clerk) -> None:
+    """Look after the policy in Redis from now on, where one is configured."""
+    settings = clerk.settings
+    if not settings.redis:
+        return
+    link = open_store(settings, TIMEOUT)
+    follower = Follower(Revisions(link), settings.state, allow=settings.redis_unreviewed == "allow")
+    clerk.poller = Poller(follower, link, settings.redis_poll, random.random)
+    clerk.poller.start()
 
 
 def _serve(clerk: Clerk) -> None:
@@ -53,8 +70,12 @@ def _serve(clerk: Clerk) -> None:
             poll = clerk.settings.poll
             # The second look at a change comes soon: what is still being written changes within a second.
             due = now + (poll if clerk.look(now) else min(poll, 1.0))
-        ready, _, _ = select.select([clerk.channel], [], [], max(0.0, due - time.monotonic()))
-        if ready:
+        waiting: list[Any] = [clerk.channel, *([clerk.poller.wakeup] if clerk.poller else [])]
+        ready, _, _ = select.select(waiting, [], [], max(0.0, due - time.monotonic()))
+        if clerk.poller and clerk.poller.wakeup in ready:
+            os.read(clerk.poller.wakeup, 1 << 12)
+            clerk.hear_redis(time.monotonic())
+        if clerk.channel in ready:
             try:
                 packet = clerk.channel.receive()
             except ClosedError:

@@ -23,9 +23,11 @@ class Watch:
     _when: float = 0.0
     _times: int = 0
 
-    def look(self, digest: str, now: float) -> bool:
-        """One look; True where the supervisor should load."""
-        self.steady, self._last = digest == self._last, digest
+    def look(self, digest: str, now: float, growing: str | None = None) -> bool:
+        """One look; True where the supervisor should load. `growing`: digest of that part of it which may be half
+        written, where that is not all of it."""
+        part = digest if growing is None else growing
+        self.steady, self._last = part == self._last, part
         if digest == self.loaded:
             self._announced = ""
             return False

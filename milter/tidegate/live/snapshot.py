@@ -32,7 +32,8 @@ _SERIAL = re.compile(r"([a-z0-9][a-z0-9_-]*)-([0-9]{8,})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One. `revision` None: there was none yet. `texts` are by their SHA-256; `at` is in POSIX seconds."""
+    """One. `revision` None: there was none yet. `texts` are by their SHA-256; `at` is in POSIX seconds. `loose` are
+    texts that somebody wrote by hand, by the name that they were given, where the settings allow them."""
 
     serial: int
     environment: str
@@ -41,6 +42,7 @@ class Snapshot:
     manifest: Manifest = EMPTY
     fallback: Manifest = EMPTY
     texts: Mapping[str, str] = field(default_factory=dict)
+    loose: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -75,6 +77,7 @@ def encode(snapshot: Snapshot) -> bytes:
             "manifest": snapshot.manifest.canonical().decode("ascii"),
             "fallback": snapshot.fallback.canonical().decode("ascii"),
             "texts": dict(snapshot.texts),
+            "loose": dict(snapshot.loose),
         }
     ).encode("ascii")
 
@@ -90,9 +93,9 @@ def decode(data: bytes) -> Snapshot:
         revision = _sound(read_revision(record.encode(), environment)) if record else None
         manifest, fallback = (_sound(read_manifest(str(values[key]).encode())) for key in ("manifest", "fallback"))
         texts = {str(sha): str(text) for sha, text in values["texts"].items()}
-        snapshot = Snapshot(
-            int(values["serial"]), environment, float(values["at"]), revision, manifest, fallback, texts
-        )
+        loose = {str(name): str(text) for name, text in values["loose"].items()}
+        at = float(values["at"])
+        snapshot = Snapshot(int(values["serial"]), environment, at, revision, manifest, fallback, texts, loose)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no snapshot: {error!r}"[:200]) from error
     check(snapshot)

@@ -18,6 +18,7 @@ from tidegate.live import snapshot as snapshots
 from tidegate.live.snapshot import Snapshot
 from tidegate.model import EntryKey, EntryKind, Expect, Place, Problem, Severity, Source
 from tidegate.policy.layers import NO_LAYER, Covered, Layer
+from tidegate.policy.read import read_file
 
 _SHORT = 8  # characters of a digest in a source's name
 
@@ -129,7 +130,16 @@ def _over(one: Snapshot, before: live.Overlay, now: float) -> Over:
         )
         for named in manifest.entries
     }
-    layer = Layer(name, sources, frozenset(manifest.removed))
+    told: tuple[Problem, ...] = ()
+    for given, text in one.loose.items():
+        source = Source(f"{name}/unreviewed/{given}", text.encode("utf-8", "replace"))
+        held = [entry.key for entry in read_file(source).entries]
+        if len(held) == 1:
+            sources[held[0]] = source
+        else:
+            wrong = f"`{given}` has to hold one entry, and holds {len(held)}; it is not in force"
+            told += (problem("revision-unreviewed", wrong, Place(source.name, 1, 1)),)
+    layer = Layer(name, sources, frozenset(manifest.removed) - sources.keys())
     revised = Revised(
         environment=one.environment,
         number=one.number,
@@ -139,13 +149,12 @@ def _over(one: Snapshot, before: live.Overlay, now: float) -> Over:
         removed=len(manifest.removed),
     )
     if revision is None:
-        return Over(layer, before, revised)
+        return Over(layer, before, revised, problems=told)
     expired, expires = revision.expired(now), float(revision.expires or 0)
-    told: tuple[Problem, ...] = ()
     urgent = revision.urgent if one.number != before.number else ""
     if expired:
         text = f"revision {one.number} was not confirmed in time: what was in force before it is again"
-        told = (problem("revision-expired", text, Place(name, 0, 0), Severity.WARNING),)
+        told += (problem("revision-expired", text, Place(name, 0, 0), Severity.WARNING),)
         urgent = text if (before.number, before.digest) == (one.number, revision.manifest) else ""
     shas = manifest.shas
     expects = {

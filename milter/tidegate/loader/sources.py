@@ -132,6 +132,7 @@ def problems(directory: Directory) -> list[Problem]:
 class Digester:
     """Digests of directory and list files, reading again only what changed by its inode, size and times."""
 
+    files: str = ""  # the last digest without what lies over the files
     _known: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
 
     def digest(self, path: str, lists: Iterable[str], above: str = "") -> str:
@@ -158,6 +159,7 @@ class Digester:
                 fresh[name] = (mark, digest)
             whole.update(f"{kind} {digest} {_shown(name)}\n".encode())
         self._known = fresh
+        self.files = whole.hexdigest()
         _lay_over(whole, above)
         return whole.hexdigest()
 

@@ -8,6 +8,7 @@ an entry says.
 from tidegate.revisions.canonical import Flaw, canonical, digest_of
 from tidegate.revisions.changes import Change, Changes, compare
 from tidegate.revisions.manifest import EMPTY, Manifest, Named, read_manifest
+from tidegate.revisions.node import Node, read_node
 from tidegate.revisions.revision import Expected, Revision, read_revision, signed_bytes
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "Flaw",
     "Manifest",
     "Named",
+    "Node",
     "Revision",
     "canonical",
     "compare",
     "digest_of",
     "read_manifest",
+    "read_node",
     "read_revision",
     "signed_bytes",
 ]

@@ -338,6 +338,9 @@ KEYS: dict[str, KeyRow] = {
         "while Redis is down each host counts alone: how much of a limit's maximum it lets through, 1 to 100 percent",
         "`100%`",
     ),
+    "redis_poll": KeyRow(
+        duration(0.1, 300.0), "how often the policy's head in Redis is looked at, with a jitter, 0.1 s to 5m", "`2s`"
+    ),
     "environment": KeyRow(_environment, "which policy of the Redis is ours: `dev`, `test`, `prod`, …", "`prod`"),
     "node": KeyRow(_node, "what the fleet calls this machine", "its host name"),
 }

@@ -93,6 +93,7 @@ class Settings:
     redis_sentinel_password_file: str = ""
     redis_unreviewed: str = "refuse"  # allow
     limits_local_share: float = 100.0  # percent
+    redis_poll: float = 2.0
     environment: str = "prod"
     node: str = ""  # "": the host name
     alerts: AlertSettings = field(default_factory=AlertSettings)

@@ -155,6 +155,7 @@ class Supervisor:
         if now - self._pulsed >= 1.0:
             self._pulsed = now
             self._generations.pulse()
+            self._parts.fleet.tick(now, self.stage.value)
         if self.stage is Stage.STARTING:
             self._tick_starting(now)
         elif self.stage in (Stage.SERVING, Stage.RETIRING):
@@ -296,6 +297,8 @@ class Supervisor:
                 self._brake.heard(packet)
             case "replica" | "list" | "lists":
                 self._parts.lists.heard_clerk(packet)
+            case "redis":
+                self._parts.fleet.heard(packet)
             case "metrics" | "channels" | "replay":
                 self._conditions.heard_clerk(packet)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.supervisor.answers import DONE
+from tidegate.supervisor.fleet import Fleet
 from tidegate.supervisor.ladder import Ladder
 from tidegate.supervisor.loads import Loads
 
@@ -22,6 +23,7 @@ class Orders:
 
     loads: Loads
     ladder: Ladder
+    fleet: Fleet
 
     def reload(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Load; with `now` what comes of it is for all at once."""
@@ -32,8 +34,11 @@ class Orders:
         return DONE
 
     def confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is missing is meant to be gone; or, with `quarantine`, what did harm is meant."""
-        if request.get("quarantine"):
+        """What is missing is meant to be gone; or, with `quarantine`, what did harm is meant; or, with `revision`, the
+        head in Redis, older or not."""
+        if request.get("revision"):
+            self.fleet.accept()
+        elif request.get("quarantine"):
             self.ladder.lift()
             self.loads.ask()
         else:

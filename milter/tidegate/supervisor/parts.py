@@ -20,6 +20,7 @@ from tidegate.supervisor.canary import Canaries
 from tidegate.supervisor.children import Children
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew, Heard
+from tidegate.supervisor.fleet import Fleet
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.handover import Handover
 from tidegate.supervisor.laggards import Laggards
@@ -62,6 +63,7 @@ class Parts:
         become_reader = self.children.become_reader
         self.loads = Loads(self._request, loaded, become_reader)
         self.conditions = Conditions(booted, picture, self.workers, self.clerk, become_reader)
+        self.fleet = Fleet(picture, self.workers, self.clerk, self.conditions)
         self.canaries = Canaries(settings, booted.counters.sides, picture, self.handover, self.conditions)
         self.generations = Generations(
             booted.counters, picture, self.handover, self.clerk, self.loads, stage, self.canaries
@@ -81,7 +83,7 @@ class Parts:
         self._listen_to_orders()
 
     def _listen_to_orders(self) -> None:
-        orders = Orders(self.loads, self.rungs.ladder)
+        orders = Orders(self.loads, self.rungs.ladder, self.fleet)
         self.answers.on("reload", orders.reload)
         self.answers.on("confirm", orders.confirm)
         self.answers.on("confirm-list", self.lists.confirm)
