@@ -11,14 +11,15 @@ from pathlib import Path
 from tidegate.alerts import CODES as DAEMON_CODES
 from tidegate.conditions.fields import FIELDS
 from tidegate.conditions.operators import OPERATORS
-from tidegate.conditions.placeholders import PLACEHOLDERS
+from tidegate.conditions.placeholders import OF_LIMITS, PLACEHOLDERS
 from tidegate.model import Field
 from tidegate.observe.counters import Counters
 from tidegate.observe.metrics import Gauges, render
 from tidegate.policy.actions import ACTIONS, Family
 from tidegate.policy.codes import CODES, TRIAL_CODES
 from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
-from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
+from tidegate.policy.keys import EXCEPT_KEYS, RULE_KEYS
+from tidegate.policy.limits import BY_KEYS, COUNT_KEYS, LIMIT_KEYS, MAX_KEYS
 from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS
 from tidegate.policy.restraints import EXPECT_KEYS as RULE_EXPECT_KEYS
 from tidegate.policy.scenarios import EXPECT_KEYS, SCENARIO_FILE_KEYS, SCENARIO_KEYS
@@ -74,13 +75,16 @@ def _keys(title: str, rows: Mapping[str, str]) -> Part:
 
 def _forms() -> Iterator[Part]:
     """The keys of everything that is written in YAML."""
-    later = {name: row for name, row in RULE_KEYS.items() if name not in LATER_KEYS}
     yield (
         "Keys of a rule (readable on its own: also where the rest of the rule is broken)",
         ("key", "readable on its own", "meaning"),
-        ((f"`{name}`", "yes" if row.header else "", row.manual) for name, row in later.items()),
+        ((f"`{name}`", "yes" if row.header else "", row.manual) for name, row in RULE_KEYS.items()),
     )
     yield _keys("Keys of an exception, under `except`", EXCEPT_KEYS)
+    yield _keys("Keys of a limit, under `limits`", LIMIT_KEYS)
+    yield _keys("Keys of `by`, in a limit, where it is a map", BY_KEYS)
+    yield _keys("Keys of `count`, in a limit, where it is a map", COUNT_KEYS)
+    yield _keys("Keys of `max`, in a limit, where it is a map", MAX_KEYS)
     yield _keys("Keys of `active`", ACTIVE_KEYS)
     yield _keys("Keys of `sample`", SAMPLE_KEYS)
     yield _keys("Keys of `scope`", SCOPE_KEYS)
@@ -139,6 +143,11 @@ def text() -> str:
             ),
         ),
         ("Placeholders", ("placeholder", "meaning"), ((f"`{{{name}}}`", said) for name, said in PLACEHOLDERS.items())),
+        (
+            "Placeholders of a rule with `limits`",
+            ("placeholder", "meaning"),
+            ((f"`{{{name}}}`", said) for name, said in OF_LIMITS.items()),
+        ),
         *_forms(),
         (
             "Problems of policies",

@@ -34,7 +34,7 @@ LAW: dict[str, frozenset[str]] = {
     "limits": frozenset({"model"}),
     "engine": frozenset({"model", "conditions", "limits"}),
     "image": frozenset({"model", "conditions", "patterns", "engine"}),
-    "trial": frozenset({"model", "conditions", "policy", "engine", "image"}),
+    "trial": frozenset({"model", "conditions", "policy", "limits", "engine", "image"}),
     "observe": frozenset({"model", "conditions"}),
     "alerts": frozenset({"model", "records"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records", "revisions"}),

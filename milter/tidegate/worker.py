@@ -193,6 +193,7 @@ class Worker:
             own=Own(settings.alerts, settings.state),
             crowds=assignment.crowds,
             recorder=self._recorder(),
+            ledger=self.ledger,
         )
         front.install(self.desk)
         start_keeper(self.ledger)

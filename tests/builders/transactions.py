@@ -149,6 +149,7 @@ class FakePolicies:
         self.number, self.digest, self.conventions = number, digest, conventions
         self.rules = tuple(rules)
         self.reads_body = False
+        self.limited = any(rule.limits for rule in self.rules)
         self.per_recipient = tuple(at for at, rule in enumerate(self.rules) if rule.per_recipient)
         acting = (at for at, rule in enumerate(self.rules) if rule.do.exempt is not None)
         self.exempts = frozenset(acting if exempts is None else exempts)

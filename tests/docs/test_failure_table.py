@@ -14,18 +14,22 @@ from tests.builders.verdicts import rejecting
 from tidegate.conditions import answers
 from tidegate.engine.inquiry import Unwatched
 from tidegate.engine.judge import judge
+from tidegate.engine.metering import Meter
 from tidegate.front.judging import without_content
+from tidegate.limits import Stated
 from tidegate.model import (
     NO_RESTRAINT,
     Actions,
     AddHeader,
     Bcc,
     Condition,
+    Counting,
     Disposition,
     Easing,
     Ending,
     EntryState,
     Exempt,
+    Limit,
     OnError,
     OnUninspected,
     Operator,
@@ -72,6 +76,7 @@ class Fault:
     poison: bool = False
     easing: Easing | None = None
     late: bool = False
+    limited: bool = False
 
     def verdict(self, actions: Actions) -> Verdict:
         rule = self.change(Rule("r", self.when, actions))
@@ -84,7 +89,8 @@ class Fault:
             transaction = without_content(transaction)
         restraint = NO_RESTRAINT if self.easing is None else Restraint({"r": self.easing})
         policies = FakePolicies(rules, {"broken": "its file is not readable"})
-        return judge(transaction, policies, NOW, *([Late()] if self.late else []), restraint=restraint)
+        meter = Meter(Stated({("r", "hour"): None}))
+        return judge(transaction, policies, NOW, *([Late()] if self.late else []), restraint=restraint, meter=meter)
 
 
 def state(state: EntryState) -> Callable[[Rule], Rule]:
@@ -97,6 +103,11 @@ def on_error(mode: OnError) -> Callable[[Rule], Rule]:
 
 def on_uninspected(mode: OnUninspected) -> Callable[[Rule], Rule]:
     return lambda rule: replace(rule, on_uninspected=mode)
+
+
+def limited(mode: OnError) -> Callable[[Rule], Rule]:
+    limit = Limit("hour", ("login",), Counting.MESSAGES, 100, 3600.0)
+    return lambda rule: replace(rule, on_error=mode, limits=(limit,))
 
 
 def eased(actions: Actions, mode: OnError) -> Easing:
@@ -118,6 +129,10 @@ FAULTS = [
         )
         for mode in (OnError.DEFER, OnError.SKIP)
     ),
+    *(
+        Fault("its limits can't be counted", f"`on_error: {mode.value}`", change=limited(mode), limited=True)
+        for mode in (OnError.DEFER, OnError.SKIP)
+    ),
     Fault("tripped", "`on_error: defer`", easing=Easing.DEFER),
     Fault("tripped", "`on_error: skip`", easing=Easing.SKIP),
     *(
@@ -130,6 +145,8 @@ FAULTS = [
 
 def cell(fault: Fault, actions: Actions) -> str:
     """What the client is told, or what becomes of the message."""
+    if fault.limited and actions.exempt is not None:
+        return "(none has limits)"
     if fault.easing is not None:
         fault = replace(fault, easing=eased(actions, OnError.SKIP if fault.easing is Easing.SKIP else OnError.DEFER))
     verdict = fault.verdict(actions)

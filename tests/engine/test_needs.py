@@ -67,4 +67,4 @@ rules:
 def test_every_field_of_the_content_has_a_need() -> None:
     """A field that is known no earlier than the headers is kept by its header, or always; none is forgotten."""
     late = {name for name, row in FIELDS.items() if row.stage >= Stage.HEADERS}
-    assert {"message.size", "header.count"} == {name for name in late if not need_of(name)}
+    assert {"message.size", "header.count", "limit.share"} == {name for name in late if not need_of(name)}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tidegate.conditions.facts import Facts
-from tidegate.conditions.placeholders import PLACEHOLDERS, expand, names
+from tidegate.conditions.placeholders import OF_LIMITS, PLACEHOLDERS, expand, names
 from tidegate.engine.placeholders import Values
 from tidegate.engine.reply import header_value, make_reply, safe_text, temporary, uninspected
 from tidegate.model import Actions, Always, Recipient, ReplyTemplate, Rule, Template
@@ -120,8 +120,8 @@ def test_every_placeholder_has_a_value() -> None:
     """The closed set and its values are one; on an empty message nothing fails, and the null sender is `<>`."""
     empty = a_transaction(sender="", login="", rcpt=(), headers=(), client="", name="", message=False)
     values = Values(Rule("r", Always(), Actions()), Facts(empty, FakePolicies(), NOW))
-    assert set(PLACEHOLDERS) == set(values)
-    assert len(PLACEHOLDERS) == len(values)
+    assert {*PLACEHOLDERS, *OF_LIMITS} == set(values)
+    assert len(PLACEHOLDERS) + len(OF_LIMITS) == len(values)
     assert "<>" == values["sender.address"]
     assert all(isinstance(values[name], str) for name in values)
 

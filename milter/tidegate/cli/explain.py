@@ -23,6 +23,8 @@ from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_the
 from tidegate.engine.explain import Explanation
 from tidegate.engine.judge import explain as explain_message
 from tidegate.engine.judge import judge_recipient
+from tidegate.engine.metering import Meter
+from tidegate.limits import Stated
 from tidegate.model import NO_RESTRAINT, Conventions, Disposition, PolicySet, Restraint, Source, Transaction
 from tidegate.policy.examples import DEFAULT_CLIENT, Case
 from tidegate.policy.suggest import did_you_mean
@@ -87,7 +89,8 @@ def explain(
     """Explain what becomes of MESSAGE (a file with headers and body, or - for standard input).
 
     What is left out is filled in as in examples and scenario files. With --live it is the answer that the daemon would
-    give now: with entries that are STALE or skipped as they are, whatever the files say by now.
+    give now: with entries that are STALE or skipped as they are, whatever the files say by now. Limits are not asked
+    and nothing is charged: they count as unused.
 
     Exit codes: 0 it was judged, whatever the verdict; 2 it can't be.
     """
@@ -153,12 +156,12 @@ def _judged(transaction: Transaction, policies: PolicySet | None, restraint: Res
     now = time.time()
     at_rcpt = _at_rcpt(transaction, policies, now, restraint)
     gone = {address for address, verdict in at_rcpt if verdict.disposition >= Disposition.DEFER}
-    whole = explain_message(transaction, policies, now, restraint)
+    whole = explain_message(transaction, policies, now, restraint, Meter(Stated()))
     stay = tuple(one for one in transaction.envelope.recipients if one.address not in gone)
     if not gone or not stay:
         return at_rcpt, whole
     fewer = replace(transaction, envelope=replace(transaction.envelope, recipients=stay))
-    left = explain_message(fewer, policies, now, restraint)
+    left = explain_message(fewer, policies, now, restraint, Meter(Stated()))
     pairs = zip(whole.rules, left.rules, strict=True)
     return at_rcpt, Explanation(left.verdict, tuple(old if old.rule.per_recipient else new for old, new in pairs))
 

@@ -47,6 +47,8 @@ def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
             yield f"    except {one.name}{'' if one.in_force else ' (lapsed)'}:"
             for depth, evidence in _flat(one.evidence, 2):
                 yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
+        for use in rule.limits:
+            yield f"    limit {use.limit}: {use.cost} of {use.maximum} for {_shown(use.key)}, as if unused; not charged"
         yield ""
     for address, verdict in at_rcpt:
         yield f"at RCPT  {_shown(address)}: {_verdict(verdict)}"
@@ -157,6 +159,10 @@ def _rule_document(rule: RuleEvidence) -> dict[str, Any]:
         "truth": rule.truth.name.lower(),
         "why_not": rule.why_not,
         "when": _evidence_document(rule.evidence),
+        "limits": [
+            {"limit": use.limit, "key": use.key, "cost": use.cost, "max": use.maximum, "exceeded": use.exceeded}
+            for use in rule.limits
+        ],
         "except": [
             {"name": one.name, "in_force": one.in_force, "when": _evidence_document(one.evidence)}
             for one in rule.exceptions

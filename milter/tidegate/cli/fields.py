@@ -10,7 +10,7 @@ from tidegate.cli.completion import field_names
 from tidegate.cli.output import emit
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS
 from tidegate.conditions.operators import OPERATORS
-from tidegate.conditions.placeholders import PLACEHOLDERS
+from tidegate.conditions.placeholders import OF_LIMITS, PLACEHOLDERS
 from tidegate.model import Field
 from tidegate.policy.schema import schema as make_schema
 
@@ -46,7 +46,7 @@ def fields(words: tuple[str, ...], as_json: bool) -> None:
                     }
                     for row in OPERATORS.values()
                 ],
-                "placeholders": PLACEHOLDERS,
+                "placeholders": {**PLACEHOLDERS, **OF_LIMITS},
             }
         )
         return
@@ -65,7 +65,7 @@ def fields(words: tuple[str, ...], as_json: bool) -> None:
     for operator in OPERATORS.values():
         click.echo(f"  {operator.operator.value:10}{operator.operand.value:10}{operator.manual}")
     click.echo("Placeholders:")
-    for name, manual in PLACEHOLDERS.items():
+    for name, manual in {**PLACEHOLDERS, **OF_LIMITS}.items():
         click.echo(f"  {{{name}}}".ljust(20) + manual)
 
 

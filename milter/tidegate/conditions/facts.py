@@ -11,6 +11,8 @@ missing are in `cut`: what they contain is certain, how they end is not.
 
 from __future__ import annotations
 
+from copy import copy
+
 from tidegate.conditions.addresses import fold_address
 from tidegate.conditions.mailboxes import MAX_ADDRESSES, MAX_BYTES, header_mailboxes
 from tidegate.conditions.readers import ABSENT, OWN_DOMAINS, READERS, YES, header_values, outside, wrong_list
@@ -50,6 +52,12 @@ class Facts:
         if message is not None:
             rows += message.unreadable
         self._doubts = {_FAMILIES.get(field, field): why for field, why in rows} if rows else {}
+
+    def holding(self, name: str, reading: Reading) -> Facts:
+        """The same transaction where the field `name` reads so: for what one rule alone knows (`limit.share`)."""
+        other = copy(self)
+        other._readings = {**self._readings, name: reading}
+        return other
 
     @property
     def legible(self) -> bool:

@@ -50,6 +50,7 @@ _ROWS = (
     Field("disclosed.external_count", _T.NUMBER, _S.HEADERS, "those of them outside `own-domains`"),
     Field("message.size", _T.NUMBER, _S.BODY, "bytes; SIZE= of MAIL where no rule reads the body"),
     Field("header.count", _T.NUMBER, _S.HEADERS, "how many headers the message has"),
+    Field("limit.share", _T.NUMBER, _S.HEADERS, "how much of the rule's own `limits` is used with this message: 80%"),
 )
 
 FIELDS: dict[str, Field] = {row.name: row for row in _ROWS}

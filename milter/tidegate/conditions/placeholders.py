@@ -25,8 +25,13 @@ PLACEHOLDERS: dict[str, str] = {
     "direction": "local, outbound, internal or inbound",
 }
 
-LATER = frozenset({"limit.used", "limit.max", "limit.retry", "limit.name"})
-"""Names that belong to limits, which this version does not know."""
+OF_LIMITS: dict[str, str] = {
+    "limit.name": "the limit that is exceeded",
+    "limit.used": "how much of it was used before this message",
+    "limit.max": "its maximum",
+    "limit.retry": "when there is room again, e.g. `12 min`",
+}
+"""Placeholders of rules with `limits`."""
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}\s]*)\}|[{}]")
 _BRACES = {"{{": "{", "}}": "}"}

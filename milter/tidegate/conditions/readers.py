@@ -17,6 +17,8 @@ from tidegate.conditions.networks import client_network
 from tidegate.model import Cause, Direction, Doubt, ListKind, MemberList, Reading, Recipient
 
 ABSENT = Reading()
+NOT_COUNTED = Cause(Doubt.PASSING, "limit.share: no limit has been asked")
+"""Until the limits of a rule are asked (engine/metering.py), nobody knows."""
 YES, NO = Reading((True,)), Reading((False,))
 
 OWN_DOMAINS, RELAY_NETWORKS, LOGINS = "own-domains", "relay-networks", "logins"
@@ -152,13 +154,13 @@ def _aligned(facts: Asked, addresses: tuple[str, ...], cause: Cause | None) -> R
     doubted = name in logins.doubted or ("" in logins.doubted and (logins.stale or known is None))
     if doubted and covered is logins.stale:
         # A last good map may only refuse for certain; where a line was skipped, nobody knows what it allowed.
-        return Reading((), _doubt(logins))
+        return Reading((), doubt_of(logins))
     if not covered:
         return NO
     return Reading((), cause) if cause is not None else YES
 
 
-def _doubt(known: MemberList) -> Cause:
+def doubt_of(known: MemberList) -> Cause:
     """Why such a list can't be trusted in what it says (MemberList.doubted)."""
     why = "is only known as it last was" if known.stale else "has a line that can't be used"
     return Cause(Doubt.PASSING, f"list {known.name} {why}")
@@ -169,7 +171,7 @@ def outside(own: MemberList, domain: str, now: float) -> Reading:
     found = own.find(domain, now) if domain else None
     if found is None:
         return YES
-    return Reading((), _doubt(own)) if own.stale and (found in own.doubted or "" in own.doubted) else NO
+    return Reading((), doubt_of(own)) if own.stale and (found in own.doubted or "" in own.doubted) else NO
 
 
 def _granted(address: str, allowed: tuple[str, ...]) -> bool:
@@ -275,6 +277,7 @@ READERS: dict[str, Callable[[Asked], Reading]] = {
     "disclosed.external_count": _disclosed(external=True),
     "message.size": _size,
     "header.count": _header_count,
+    "limit.share": lambda _facts: Reading((), NOT_COUNTED),
 } | {
     f"header.{header}.{part}": _mailbox(header, part)
     for header in MAILBOX_HEADERS

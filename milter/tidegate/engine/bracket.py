@@ -128,6 +128,11 @@ def _split(stand: Stand) -> _Split:
     return _Split(stand, NO if skip else UNKNOWN, UNKNOWN if exempts else NO, False)
 
 
+def skips(stand: Stand) -> bool:
+    """Does a doubt make this rule count as not matched?"""
+    return stand.truth is UNKNOWN and _split(stand).action is NO
+
+
 def names(exempt: Exempt, rule: Rule) -> bool:
     """Does the exempt name this rule, by id, by tag, or as one of all?"""
     return exempt.everything or rule.id in exempt.names or any(tag in exempt.names for tag in rule.tags)

@@ -6,7 +6,7 @@ is short-circuited, and every field that a rule names is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.conditions.evaluate import explain as evidence_of
 from tidegate.conditions.facts import Facts
@@ -19,6 +19,7 @@ from tidegate.model import (
     Easing,
     EntryState,
     Evidence,
+    LimitUse,
     Mark,
     Mode,
     Reading,
@@ -54,6 +55,7 @@ class RuleEvidence:
     cause: Cause | None = None
     why_not: str = ""
     mark: Mark | None = None
+    limits: tuple[LimitUse, ...] = ()  # that were asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,30 @@ class Explanation:
     rules: tuple[RuleEvidence, ...]
 
 
-def explain_rule(rule: Rule, facts: Facts, mark: Mark | None) -> RuleEvidence:
-    """One rule with its evidence; `mark` as it stands in the verdict's trail. One that fails is in doubt, alone."""
+def explain_rule(rule: Rule, facts: Facts, mark: Mark | None, limits: tuple[LimitUse, ...] = ()) -> RuleEvidence:
+    """One rule with its evidence; `mark` as it stands in the verdict's trail, `limits` those of it that were asked. One
+    that fails is in doubt, alone."""
     try:
-        return _explained(rule, facts, mark)
+        if rule.by_share and limits:
+            known = [one.share for one in limits if one.cause is None]
+            doubts = [one.cause for one in limits if one.cause is not None]
+            facts = facts.holding("limit.share", Reading(tuple(known and [max(known)]), next(iter(doubts), None)))
+        found = _explained(rule, facts, mark)
+        return _limited(found, limits) if rule.limits else found
     except Exception as error:  # noqa: BLE001 - a rule fails alone, here as in engine/inquiry.py
         cause = Cause(Doubt.PASSING, f"the evaluation failed: {type(error).__name__} at {place_of(error)}")
         return _unasked(rule, mark, cause)
+
+
+def _limited(found: RuleEvidence, limits: tuple[LimitUse, ...]) -> RuleEvidence:
+    """A rule with limits: they decide, and the verdict's trail says how."""
+    mark = found.mark
+    if mark is not None:
+        return replace(found, truth=mark.truth, cause=mark.cause, limits=limits)
+    if found.truth is Truth.NO:
+        return replace(found, limits=limits)
+    why = "its limits are not exceeded" if limits else "none of its limits has a say in this message"
+    return replace(found, truth=Truth.NO, cause=None, why_not=found.why_not or why, limits=limits)
 
 
 def not_asked(rule: Rule, mark: Mark | None) -> RuleEvidence:

@@ -81,7 +81,8 @@ def _truth(rule: Rule, facts: Facts, restraint: Restraint) -> Truth:
         return Truth.UNKNOWN
     try:
         if not rule.per_recipient:
-            return answer(rule, facts)[0]
+            truth = answer(rule, facts)[0]
+            return min(truth, Truth.UNKNOWN) if rule.limits else truth  # nobody asks now whether it would be exceeded
         return max((answer(rule, facts, one)[0] for one in facts.transaction.envelope.recipients), default=Truth.NO)
     except Exception:  # noqa: BLE001 - a rule fails alone (engine/inquiry.py), and this one has no say
         return Truth.UNKNOWN

@@ -22,6 +22,7 @@ from tidegate.model import (
     NO_RESTRAINT,
     Cause,
     Doubt,
+    Easing,
     EntryState,
     Fault,
     Mode,
@@ -36,6 +37,9 @@ SEARCH = 1
 """In the cell: the rules that can concern the message are being looked up. 0 is nothing. The caller begins with it."""
 FIRST = 2
 """In the cell: the rule with the number 0."""
+
+COUNTING = (1 << 63) - 1
+"""In the cell: the limits of the message are being asked, all at once."""
 
 _STRIDE = 8  # rules between two looks at the clock, which costs as much as a small rule
 _FRAMES = 6
@@ -173,6 +177,14 @@ class Inquiry:
         if answer is not None:
             self._numbers[rule.id] = number
             found.append(answer)
+
+    def eased(self, rule: Rule) -> bool:
+        """Does a restraint name this rule, whatever it makes of it?"""
+        return self._ease is not None and self._ease.restraint.of(rule.id, rule.kept) is not None
+
+    def put_aside(self, rule: Rule) -> bool:
+        """Is the rule in shadow because a restraint has put it there?"""
+        return self._ease is not None and self._ease.eased.get(rule.id) is Easing.SHADOW
 
     def hit(self, rule: Rule, recipient: Recipient | None) -> str:
         """What the rule matched on, for the trail; "" where that can't be told. The verdict does not rest on it."""

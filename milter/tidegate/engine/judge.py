@@ -21,6 +21,7 @@ from tidegate.engine.explain import Explanation, explain_rule, not_asked
 from tidegate.engine.inquiry import UNWATCHED, Inquiry, Watch
 from tidegate.engine.local import hold_null_sender
 from tidegate.engine.match import as_at_rcpt, stand
+from tidegate.engine.metering import Meter, metered
 from tidegate.engine.parts import Accepted, Stand, rank
 from tidegate.engine.placeholders import Values
 from tidegate.engine.reply import make_reply, safe_text, temporary, uninspected
@@ -29,6 +30,7 @@ from tidegate.model import (
     Actions,
     Changes,
     Disposition,
+    LimitUse,
     Mark,
     PolicySet,
     Recipient,
@@ -54,8 +56,12 @@ def judge(
     now: float,
     watch: Watch = UNWATCHED,
     restraint: Restraint = NO_RESTRAINT,
+    meter: Meter | None = None,
 ) -> Verdict:
-    """The verdict on a whole message, at its end; `now` in POSIX seconds."""
+    """The verdict on a whole message, at its end; `now` in POSIX seconds.
+
+    `meter` asks limits: the same one for all judgements of a message. Without one they are in doubt.
+    """
     facts = Facts(transaction, policies, now)
     local = transaction.connection.local
     found: Collection[int] = ()
@@ -76,7 +82,17 @@ def judge(
         concerned += inquiry.recipient_stands(at_rcpt)
     if not concerned:
         return inquiry.told(_nothing(policies.number, policies.digest))
-    verdict = inquiry.told(_conclude(concerned, Accepted(recipients, policies.conventions), inquiry))
+    accepted = Accepted(recipients, policies.conventions)
+    uses: tuple[LimitUse, ...] = ()
+    if policies.limited:
+        concerned, uses = metered(concerned, accepted, inquiry, meter)
+    verdict = (
+        inquiry.told(_conclude(concerned, accepted, inquiry))
+        if concerned
+        else inquiry.told(_nothing(policies.number, policies.digest))
+    )
+    if uses:
+        verdict = replace(verdict, limits=uses)
     return hold_null_sender(verdict, facts) if local else verdict
 
 
@@ -117,16 +133,22 @@ def judge_recipient(
 
 
 def explain(
-    transaction: Transaction, policies: PolicySet, now: float, restraint: Restraint = NO_RESTRAINT
+    transaction: Transaction,
+    policies: PolicySet,
+    now: float,
+    restraint: Restraint = NO_RESTRAINT,
+    meter: Meter | None = None,
 ) -> Explanation:
     """The verdict, and every rule of the set with its evidence: those too that the index leaves aside."""
-    verdict = judge(transaction, policies, now, restraint=restraint)
+    verdict = judge(transaction, policies, now, restraint=restraint, meter=meter)
     facts = Facts(transaction, policies, now)
     marks = {mark.rule: mark for mark in verdict.trail}
     rules = [policies.rule(number) for number in range(len(policies))]
     poison = restraint.poison
     each = (
-        not_asked(rule, marks.get(rule.id)) if rule.id in poison else explain_rule(rule, facts, marks.get(rule.id))
+        not_asked(rule, marks.get(rule.id))
+        if rule.id in poison
+        else explain_rule(rule, facts, marks.get(rule.id), tuple(one for one in verdict.limits if one.rule == rule.id))
         for rule in rules
     )
     return Explanation(verdict, tuple(each))
@@ -184,8 +206,8 @@ def _decided(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -
 
     def values(rule: Rule) -> Mapping[str, str]:
         inquiry.make(rule)
-        matched = by[rule.id].matched
-        return Values(rule, facts, matched[0] if rule.per_recipient and matched else None)
+        one = by[rule.id]
+        return Values(rule, facts, one.matched[0] if rule.per_recipient and one.matched else None, one.use)
 
     reply, reason = _words(outcome, facts.transaction.reference, values)
     inquiry.making = None
@@ -243,8 +265,12 @@ def _mark(
     """One rule in the trail: on what it matched, and why it did not count where it did not."""
     rule = stand.rule
     found = ""
-    if stand.truth is Truth.YES:
+    if stand.truth is Truth.YES and not rule.by_share:
         found = inquiry.hit(rule, stand.matched[0] if rule.per_recipient and stand.matched else None)
+    if stand.truth is Truth.YES and stand.use is not None:
+        use = stand.use
+        count = f"limit {use.limit}: {use.used} + {use.cost} of {use.maximum}"
+        found = f"{found}, {count}" if found else count
     exempted_by = outcome.silenced.get(rule.id, "") if outcome is not None else ""
     lost_to = ""
     if outcome is not None and settled is not None and stand.truth is Truth.YES and not exempted_by:

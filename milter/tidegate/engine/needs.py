@@ -13,24 +13,19 @@ from dataclasses import dataclass
 from tidegate.conditions.fields import find_field
 from tidegate.conditions.placeholders import names
 from tidegate.conditions.readers import MAILBOX_HEADERS
+from tidegate.conditions.walk import tests_of
 from tidegate.model import (
     AddHeader,
-    AllOf,
-    AnyOf,
-    Condition,
     EntryState,
     Mode,
-    Not,
     PrefixSubject,
-    Recipients,
     Rule,
     SetHeader,
     Stage,
     Template,
-    Test,
 )
 
-_ALWAYS_KNOWN = frozenset({"message.size", "header.count"})
+_ALWAYS_KNOWN = frozenset({"message.size", "header.count", "limit.share"})
 _VISIBLE = ("header.to", "header.cc")
 
 
@@ -81,22 +76,12 @@ def _of_fields(fields: Iterable[str]) -> Iterator[str]:
 
 
 def _fields(rule: Rule) -> Iterator[str]:
-    yield from _asked(rule.when)
-    for clause in rule.exceptions:
-        yield from _asked(clause.when)
+    for condition in (rule.when, *(clause.when for clause in rule.exceptions)):
+        yield from (test.field for test in tests_of(condition))
     if rule.sample is not None:
         yield rule.sample.by
-
-
-def _asked(condition: Condition) -> Iterator[str]:
-    match condition:
-        case AllOf(children) | AnyOf(children):
-            for child in children:
-                yield from _asked(child)
-        case Not(child) | Recipients(_, child):
-            yield from _asked(child)
-        case Test():
-            yield condition.field
+    for limit in rule.limits:
+        yield from (limit.of, *limit.by)
 
 
 def _of_edits(rule: Rule) -> Iterator[str]:

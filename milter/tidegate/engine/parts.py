@@ -17,6 +17,7 @@ from tidegate.model import (
     Bcc,
     Cause,
     Conventions,
+    LimitUse,
     PrefixSubject,
     Recipient,
     Redirect,
@@ -36,12 +37,14 @@ class Stand:
     """How one rule stands to this message.
 
     `matched` are the recipients that its `matched` edits are about; where the truth is UNKNOWN, all they may be about.
+    `use` is the limit by which it stands so.
     """
 
     rule: Rule
     truth: Truth
     cause: Cause | None = None
     matched: tuple[Recipient, ...] = ()
+    use: LimitUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

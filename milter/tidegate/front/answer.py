@@ -101,6 +101,8 @@ def give(ctx: Any, desk: Desk, session: Session, verdict: Verdict, transaction: 
     desk.tally.verdict(disposition)
     if not verdict.certain:
         desk.tally.event(Event.UNCERTAIN)
+    if verdict.limits:
+        _count_limits(desk, verdict)
     _count_rules(desk, verdict)
     if session.part is not None:
         if verdict.faults:
@@ -132,6 +134,21 @@ def _count_rules(desk: Desk, verdict: Verdict) -> None:
     for mark in verdict.trail:
         if mark.truth is Truth.YES:
             desk.tally.rule(mark.rule, mark.shadow)
+
+
+def _count_limits(desk: Desk, verdict: Verdict) -> None:
+    """The limits that were asked, into the metrics; what a rule in shadow counts stays in the decision line."""
+    for use in verdict.limits:
+        if use.shadow:
+            continue
+        if use.cause is not None:
+            desk.tally.event(Event.LIMIT_UNKNOWN)
+        elif use.exceeded:
+            desk.tally.event(Event.LIMIT_EXCEEDED)
+        elif use.warned:
+            desk.tally.event(Event.LIMIT_WARNED)
+        if use.local:
+            desk.tally.event(Event.LIMIT_LOCAL)
 
 
 def _refusal(verdict: Verdict, reference: str) -> tuple[int, Reply]:

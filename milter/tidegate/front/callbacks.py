@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import milter
@@ -239,6 +240,11 @@ def _header(_ctx: Any, session: Session, name: str, value: bytes) -> int:
 
 def _body(_ctx: Any, session: Session, block: bytes) -> int:
     session.body_bytes += len(block)
+    policies = session.policies
+    if policies is not None and policies.limited:
+        if session.body is None:
+            session.body = blake2b(digest_size=16)
+        session.body.update(block)
     return CONTINUE
 
 

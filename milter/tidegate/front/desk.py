@@ -20,6 +20,7 @@ from tidegate.front.flushing import start_flushing
 from tidegate.front.recorder import Recorder
 from tidegate.front.session import Session
 from tidegate.ledger import Pen
+from tidegate.limits import Ledger
 from tidegate.live import Canary, Live, sender_of
 from tidegate.model import Disposition, PolicySet, Verdict
 from tidegate.observe.counters import ErrorKind, Event
@@ -69,13 +70,16 @@ class Desk:
         own: Knows = lambda _headers, _recipients: False,
         crowds: Crowds | None = None,
         recorder: Recorder | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
 
         `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders;
-        `recorder` keeps messages for replay, None: nothing is kept.
+        `recorder` keeps messages for replay, None: nothing is kept; `ledger` counts limits, and is asked only where a
+        generation has rules with some.
         """
         self.own = own
+        self.ledger = ledger
         self.live = live
         self.page = page or Journal(1).page(0)
         self.tally = tally

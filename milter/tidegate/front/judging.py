@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 
 from tidegate.engine.judge import judge, judge_recipient
+from tidegate.engine.metering import Meter
 from tidegate.front.braking import braked
 from tidegate.front.desk import Desk
 from tidegate.front.session import Session
@@ -38,12 +39,18 @@ def judged(
     row = page.begin(began, began + desk.share, policies.number, who, session.header_bytes)
     try:
         restraint = live.restraint
-        verdict = judge(transaction, policies, now, row, restraint)
+        meter = _meter(desk, policies)
+        verdict = judge(transaction, policies, now, row, restraint, meter)
         if not verdict.rule:
             return verdict
-        return _braked(desk, session, verdict, now, restraint, (transaction, policies, now, row))
+        return _braked(desk, session, verdict, now, restraint, (transaction, policies, row, meter))
     finally:
         page.end(row)
+
+
+def _meter(desk: Desk, policies: PolicySet) -> Meter | None:
+    """Who asks this message's limits, once for all of its judgements; None where no rule has any, or nobody counts."""
+    return Meter(desk.ledger) if policies.limited and desk.ledger is not None else None
 
 
 def _braked(
@@ -52,9 +59,14 @@ def _braked(
     verdict: Verdict,
     now: float,
     restraint: Restraint,
-    asked: tuple[Transaction, PolicySet, float, Row],
+    asked: tuple[Transaction, PolicySet, Row, Meter | None],
 ) -> Verdict:
-    return braked(verdict, session, desk.crowds, now, restraint, lambda other: judge(*asked, other))
+    transaction, policies, row, meter = asked
+
+    def again(other: Restraint) -> Verdict:
+        return judge(transaction, policies, now, row, other, meter)
+
+    return braked(verdict, session, desk.crowds, now, restraint, again)
 
 
 def _warily(
@@ -74,8 +86,9 @@ def _warily(
     restraint = _restrained(desk.live.restraint, watchlist, session)
     row = _on_watch(desk, session, watchlist, policies, began, print_)
     try:
-        verdict = judge(transaction, policies, now, row, restraint)
-        return _braked(desk, session, verdict, now, restraint, (transaction, policies, now, row))
+        meter = _meter(desk, policies)
+        verdict = judge(transaction, policies, now, row, restraint, meter)
+        return _braked(desk, session, verdict, now, restraint, (transaction, policies, row, meter))
     finally:
         row.walks = False
         desk.page.end(row)

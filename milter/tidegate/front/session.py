@@ -7,6 +7,7 @@ UTF-8 raise before our code sees them, and a HELO or client name that isn't neve
 from __future__ import annotations
 
 import time
+from hashlib import blake2b
 from typing import Any
 
 from tidegate.live import Part
@@ -22,6 +23,7 @@ class Session:
 
     __slots__ = (
         "answers_rcpt",
+        "body",
         "body_bytes",
         "client_ip",
         "client_name",
@@ -76,6 +78,7 @@ class Session:
         self.complete = True
         self.unreadable: list[tuple[str, str]] = []
         self.started = 0.0
+        self.body: blake2b | None = None  # made of the body as it comes, where limits want to know it
 
     def begin(self, policies: PolicySet | None, reference: str) -> None:
         """A new message; it keeps this policy set to its end."""
@@ -111,7 +114,8 @@ class Session:
         if with_message:
             seen = self.header_bytes + self.body_bytes
             size = seen if self.reads_body else max(self.size, seen)
-            message = Message(tuple(self.headers), size, self.complete)
+            body = self.body.hexdigest() if self.body is not None else ""
+            message = Message(tuple(self.headers), size, self.complete, body=body)
         envelope = Envelope(self.sender, tuple(self.recipients), self.login, self.type, tuple(self.unreadable))
         return Transaction(self.connection or Connection(), envelope, message, queue_id, self.reference)
 

@@ -26,6 +26,7 @@ from tidegate.model import (
     Bcc,
     Cause,
     Conventions,
+    Counting,
     Disposition,
     Doubt,
     Ending,
@@ -34,6 +35,7 @@ from tidegate.model import (
     Exempt,
     Expect,
     Fresh,
+    Limit,
     ListKind,
     LiveSource,
     Mode,
@@ -41,9 +43,11 @@ from tidegate.model import (
     Not,
     OnError,
     OnInvalid,
+    OnStoreDown,
     OnUninspected,
     Operator,
     Place,
+    Plan,
     PrefixSubject,
     Quantifier,
     Recipients,
@@ -260,6 +264,20 @@ def _pair(codec: Codec) -> Codec:
 
 _SCHEDULE = record(Schedule, optional(NUMBER), optional(NUMBER), WHOLES, many(_pair(WHOLE)), TEXT)
 _EXCEPT = record(ExceptClause, TEXT, CONDITION, optional(NUMBER), TEXT)
+_LIMIT = record(
+    Limit,
+    TEXT,  # name
+    TEXTS,  # by
+    choice(Counting),
+    WHOLE,  # maximum
+    NUMBER,  # per
+    TEXT,  # through
+    CONDITION,  # who
+    TEXT,  # of
+    optional(record(Plan, TEXT, TEXT)),
+    WHOLE,  # warn
+    choice(OnStoreDown),
+)
 
 RULE: Final = record(
     Rule,
@@ -285,4 +303,6 @@ RULE: Final = record(
     TRUTH,  # stale_exempt
     TRUTH,  # kept
     optional(record(Expect, WHOLE, NUMBER)),
+    many(_LIMIT),
+    TRUTH,  # by_share
 )

@@ -98,7 +98,7 @@ class Generation:
 
     __slots__ = (
         "_body", "_databases", "_lists", "_live", "_old", "_patterns", "_rule_ends", "_rules", "_singles", "_view",
-        "_young", "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "needs", "number",
+        "_young", "asks", "conventions", "digest", "exempts", "index", "index_at_rcpt", "limited", "needs", "number",
         "per_recipient", "reads_body", "watched",
     )  # fmt: skip
     number: int
@@ -107,6 +107,7 @@ class Generation:
     asks: Asks
     index: Index
     index_at_rcpt: Index
+    limited: bool
     reads_body: bool
     per_recipient: tuple[int, ...]
     exempts: frozenset[int]
@@ -209,6 +210,7 @@ class Generation:
         self.exempts = frozenset(traits.exempts)
         self.watched = traits.watched
         self.needs = frozenset(traits.needs)
+        self.limited = traits.limited
         self.index = whole.index(traits.index)
         self.index_at_rcpt = at_rcpt.index(traits.index_at_rcpt)
         self.asks = prepare(self.index, self.index_at_rcpt)

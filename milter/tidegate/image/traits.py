@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.conditions.fields import find_field
+from tidegate.conditions.walk import tests_of
 from tidegate.engine.exposure import MAX_WATCHED
 from tidegate.engine.index import dormant
 from tidegate.engine.needs import all_needs
 from tidegate.image.codec import TEXT, TEXTS, TRUTH, WHOLE, WHOLES, Codec, MalformedError, dump, load, many, record
 from tidegate.image.databases import Levels
-from tidegate.model import AllOf, AnyOf, Condition, EntryState, Index, Not, Operator, Recipients, Rule, Stage, Test
+from tidegate.model import Counting, EntryState, Index, Operator, Rule, Stage, Test
 
 Rows = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -47,6 +48,7 @@ class Traits:
     reads_body: bool
     watched: tuple[int, ...]
     needs: tuple[str, ...]
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +77,19 @@ class Trees:
 
 
 _REST = record(Rest, WHOLES, many(record(Shapes, TEXT, WHOLES)))
-TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH, WHOLES, TEXTS)
+TRAITS: Final[Codec] = record(Traits, WHOLES, WHOLES, _REST, _REST, TRUTH, WHOLES, TEXTS, TRUTH)
 _LEVELS = many(many(WHOLE))
 TREES: Final[Codec] = record(
     Trees, many(record(FieldTrees, TEXT, _LEVELS, _LEVELS)), many(record(ListTree, TEXT, _LEVELS))
 )
 
 
-def tests_of(condition: Condition) -> Iterator[Test]:
-    """Every test in a condition."""
-    match condition:
-        case AllOf(children) | AnyOf(children):
-            for child in children:
-                yield from tests_of(child)
-        case Not(child) | Recipients(_, child):
-            yield from tests_of(child)
-        case Test():
-            yield condition
-
-
 def _tests(rule: Rule) -> Iterator[Test]:
     yield from tests_of(rule.when)
     for clause in rule.exceptions:
         yield from tests_of(clause.when)
+    for limit in rule.limits:
+        yield from tests_of(limit.who)
 
 
 def asked_patterns(rules: Iterable[Rule]) -> Iterator[str]:
@@ -113,6 +105,8 @@ def _reads_body(rule: Rule) -> bool:
     names = [test.field for test in _tests(rule)]
     if rule.sample is not None:
         names.append(rule.sample.by)
+    for limit in rule.limits:
+        names += [*limit.by, limit.of, "message.size" if limit.count is Counting.BYTES else ""]
     rows = map(find_field, names)
     return any(row is not None and row.stage is Stage.BODY for row in rows)
 
@@ -132,6 +126,7 @@ def traits_of(rules: Sequence[Rule], index: Index, index_at_rcpt: Index) -> Trai
         reads_body=any(_reads_body(rule) for _, rule in awake),
         watched=tuple(number for number, rule in enumerate(rules) if rule.state is EntryState.SKIPPED)[:MAX_WATCHED],
         needs=all_needs(rules),
+        limited=any(rule.limits for _, rule in awake),
     )
 
 

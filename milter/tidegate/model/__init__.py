@@ -27,6 +27,7 @@ from tidegate.model.index import (
     Memory,
     Numbers,
 )
+from tidegate.model.limit import Counting, Limit, LimitUse, Plan
 from tidegate.model.policyset import (
     FindField,
     Loaded,
@@ -120,6 +121,7 @@ __all__ = [
     "Condition",
     "Connection",
     "Conventions",
+    "Counting",
     "Direction",
     "Disposition",
     "Doubt",
@@ -142,6 +144,8 @@ __all__ = [
     "FindField",
     "HeaderChange",
     "Index",
+    "Limit",
+    "LimitUse",
     "ListItem",
     "LiveSource",
     "ListKind",
@@ -162,6 +166,7 @@ __all__ = [
     "OnUninspected",
     "Operator",
     "Place",
+    "Plan",
     "PolicySet",
     "PrefixSubject",
     "Problem",

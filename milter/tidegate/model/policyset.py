@@ -65,6 +65,10 @@ class PolicySet(Protocol):
     @property
     def reads_body(self) -> bool: ...
     @property
+    def limited(self) -> bool:
+        """Has any rule that takes part limits?"""
+
+    @property
     def per_recipient(self) -> tuple[int, ...]:
         """The numbers of the rules that are judged at RCPT."""
 

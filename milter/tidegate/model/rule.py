@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tidegate.model.condition import Condition
+from tidegate.model.limit import Limit
 from tidegate.model.problem import Place
 from tidegate.model.words import (
     Disposition,
@@ -189,7 +190,8 @@ class Rule:
     `inbound` says that the rule names inbound mail (DESIGN section 3, direction); the others do not judge it.
     `when` already holds what `scope` narrows where the entry is DEFERRING. `stale_exempt` says that what it exempts
     rests on a list or a condition of which only the last good version is known; what else it does is certain. `kept` is
-    `brake: keep`: it stays where everything is eased.
+    `brake: keep`: it stays where everything is eased. One with `limits` is YES only where the message would exceed one
+    of them; where `by_share` is set, its conditions ask `limit.share`, and say that themselves.
     """
 
     id: str
@@ -214,6 +216,8 @@ class Rule:
     stale_exempt: bool = False
     kept: bool = False
     expect: Expect | None = None
+    limits: tuple[Limit, ...] = ()
+    by_share: bool = False
 
 
 @dataclass(frozen=True, slots=True)

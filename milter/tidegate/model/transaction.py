@@ -51,6 +51,7 @@ class Message:
     size: int = 0  # bytes of headers and body as seen, or SIZE= of MAIL where the body is not read
     complete: bool = True  # False: a cap was reached, later headers are missing
     unreadable: tuple[tuple[str, str], ...] = ()
+    body: str = ""  # a digest of it, where limits want one and it is read
 
 
 @dataclass(frozen=True, slots=True)

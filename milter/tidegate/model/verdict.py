@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegate.model.condition import Cause
+from tidegate.model.limit import LimitUse
 from tidegate.model.restraint import Easing
 from tidegate.model.words import Disposition, Truth
 
@@ -102,3 +103,4 @@ class Verdict:
     generation: int = 0
     digest: str = ""
     faults: tuple[Fault, ...] = ()  # each cost its rule an UNKNOWN
+    limits: tuple[LimitUse, ...] = ()  # that were asked

@@ -51,6 +51,10 @@ class Event(str, Enum):
     EDITED = "edited"
     EXPOSURE_LOST = "exposure_lost"
     REPLAY_LOST = "replay_lost"
+    LIMIT_WARNED = "limit_warned"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    LIMIT_LOCAL = "limit_local"
+    LIMIT_UNKNOWN = "limit_unknown"
 
 
 _DISPOSITIONS = tuple(Disposition)

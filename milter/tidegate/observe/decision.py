@@ -6,17 +6,20 @@ in the reply's text too. Refuses: content. The shape (JSON or logfmt) is observe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.model import Disposition, Transaction, Truth, Verdict
+from tidegate.model import Disposition, LimitUse, Transaction, Truth, Verdict
 from tidegate.observe.masking import harmless, masked, without_entries, without_people
 
 _DOMAINS = 5  # recipient domains that a line names
 _ENTRY = 200  # characters of what a rule matched on
 _RULES = 20  # rules that a line names of each sort
+_PLAIN_KEY = re.compile(r"\*\Z|(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]+)?\Z|[0-9a-f]*:[0-9a-f:.]*(?:/[0-9]+)?\Z")
+"""Keys of limits that name nobody: everybody, addresses of hosts, networks."""
 _NAMES = {disposition: disposition.name.lower() for disposition in Disposition}
 _LEVELS = {Disposition.ACCEPT: "info", Disposition.DISCARD: "warning", Disposition.HOLD: "warning"}
 
@@ -103,6 +106,8 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
         event["certain"] = False
     if verdict.would is not None:
         event["would"] = _NAMES[verdict.would]
+    if verdict.limits:
+        event["limits"] = [_limit(use, words) for use in verdict.limits[:_RULES]]
     if not verdict.trail:
         return
     matched = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and not mark.shadow]
@@ -122,6 +127,22 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
     for key, values in told:
         if values:
             event[key] = values[:_RULES]
+
+
+def _limit(use: LimitUse, words: _Words) -> str:
+    """`rate-per-login/hour: 290 + 12 of 300 for a***@example.com, exceeded`."""
+    parts = use.key.split("|")
+    key = "|".join([part if _PLAIN_KEY.match(part) else masked(part) for part in parts]) if words.mask else use.key
+    count = f"{use.used} + {use.cost} of {use.maximum}" if use.cause is None else f"? + {use.cost} of {use.maximum}"
+    marks = (
+        ("exceeded", use.exceeded),
+        ("warning", use.warned and not use.exceeded),
+        ("shadow", use.shadow),
+        ("local", use.local),
+        (f"unknown: {use.cause.text if use.cause else ''}", use.cause is not None),
+    )
+    told = "".join([f", {mark}" for mark, holds in marks if holds])
+    return harmless(f"{use.rule}/{use.limit}: {count} for {key}{told}")
 
 
 def _domains(transaction: Transaction) -> str:

@@ -37,11 +37,14 @@ _PACK = Struct("=dQqQQQQ").pack_into
 _UNPACK = Struct("=dQqQQQQ").unpack_from
 _SEARCH = 1  # engine/inquiry.py: the rules are being looked up; FIRST + number is a rule
 _FIRST = 2
+_COUNTING = (1 << 63) - 1  # likewise: limits are being asked
 
 
 @dataclass(frozen=True, slots=True)
 class Flight:
     """One judgement in flight. `rule` is the rule's number in that generation, None: the look-up of the rules.
+
+    `counting`: it waits for the count of its limits; neither a rule nor the message is being evaluated.
 
     `sender` and `print` are 0 where nobody asked for them. `who` and `shape` always tell, if not as well, whether
     sender and message are the same; `who` only as long as the daemon lives: Python's hash has a new seed each time.
@@ -54,6 +57,7 @@ class Flight:
     shape: int
     sender: int = 0
     print: int = 0
+    counting: bool = False
 
 
 def sender_key(login: str, client: str) -> int:
@@ -143,8 +147,9 @@ class Journal:
         for first in range(slot * _SLOT, slot * _SLOT + _HEAD, _CELLS):
             if self._cells[first + _STATE]:
                 since, generation, who, shape, sender, print_, state = _UNPACK(self._memory, first * 8)
-                rule = state - _FIRST if state >= _FIRST else None
-                found.append(Flight(since, generation, rule, who, shape, sender, print_))
+                counting = state == _COUNTING
+                rule = state - _FIRST if state >= _FIRST and not counting else None
+                found.append(Flight(since, generation, rule, who, shape, sender, print_, counting))
         return found
 
     def clear(self, slot: int) -> None:

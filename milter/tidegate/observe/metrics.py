@@ -24,6 +24,10 @@ _EVENTS = {
     Event.EDITED: "Messages that were changed.",
     Event.EXPOSURE_LOST: "Messages that the exposure ledger should have listed and could not.",
     Event.REPLAY_LOST: "Judged messages that the replay store should have kept and could not.",
+    Event.LIMIT_WARNED: "Limits that a message brought to their warning share, or found there.",
+    Event.LIMIT_EXCEEDED: "Limits that a message would have exceeded.",
+    Event.LIMIT_LOCAL: "Limits that were told by the local count, while the store was down.",
+    Event.LIMIT_UNKNOWN: "Limits of a message that could not be known.",
 }
 
 

@@ -92,6 +92,13 @@ BUILDER_CODES: dict[str, CodeRow] = {
     "defer-without-scope": CodeRow(
         "`on_invalid: defer`, but nothing says which mail it is about", "add `scope:`, or repair `when` or `do`"
     ),
+    # limits
+    "limit-key": CodeRow("a field that can't be the key of a limit", "count by login, sender.address, client.net, …"),
+    "limit-exempt": CodeRow("a rule with limits that exempts others", "write the exempt as a rule of its own"),
+    "limit-share": CodeRow(
+        "a rule that refuses by a share of its limits", "leave the share out, and set a lower `max`"
+    ),
+    "no-limits": CodeRow("a rule speaks of limits and has none", "give it `limits:`, or remove what is named"),
     # lists
     "reserved-list": CodeRow("a list that has a meaning of its own has the wrong type", "write the type that is named"),
     "list-path": CodeRow("a list file outside the policy directory", "put it below the policy directory"),

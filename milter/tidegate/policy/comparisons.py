@@ -88,7 +88,7 @@ def _operand(row: Field, written: OperatorRow, node: Node, names: Names, finding
         listed = Operator.ONE_OF if row.name == "direction" else Operator.IN
         return _one_of(row, listed, node, names, findings)
     if written.operand is Operand.NUMBER:
-        number = findings.whole(node, what)
+        number = _number(row, node, what, findings)
         return None if number is None else Test(row.name, operator, (number,))
     if written.operand is Operand.BOOLEAN:
         flag = findings.flag(node, what)
@@ -108,7 +108,7 @@ def _one_of(row: Field, operator: Operator, node: Node, names: Names, findings: 
         flag = findings.flag(node, what)
         return None if flag is None else Test(row.name, operator, (flag,))
     if row.type is FieldType.NUMBER:
-        numbers = _numbers(node, what, findings)
+        numbers = _numbers(row, node, what, findings)
         return None if numbers is None else Test(row.name, operator, numbers)
     if row.type is FieldType.ADDRESS and isinstance(node, ScalarNode) and node.tag is Tag.TEXT and not node.text:
         _item(row, NATURAL_KIND[row.type], "<>", node, names, findings)
@@ -157,16 +157,34 @@ def tell_wildcard(kind: FieldType, text: str, where: Node, findings: Findings) -
         findings.add("hardly-equal", f"`*` is no wildcard in {shown(text)}, which is compared as written", where)
 
 
-def _numbers(node: Node, what: str, findings: Findings) -> tuple[Scalar, ...] | None:
+def _numbers(row: Field, node: Node, what: str, findings: Findings) -> tuple[Scalar, ...] | None:
     if not isinstance(node, Sequence):
-        number = findings.whole(node, what)
+        number = _number(row, node, what, findings)
         return None if number is None else (number,)
     items = findings.sequence(node, what)
     if items is None:
         return None
-    found = [findings.whole(item, f"an item of {what}") for item in items.items]
+    found = [_number(row, item, f"an item of {what}", findings) for item in items.items]
     numbers = tuple(number for number in found if number is not None)
     return numbers if len(numbers) == len(found) else None
+
+
+_SHARE = re.compile(r"([0-9]{1,4})%\Z")
+_FRACTION = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\Z")
+
+
+def _number(row: Field, node: Node, what: str, findings: Findings) -> int | None:
+    """A whole number; a share is `80%` or `0.8`, because 1 could mean either."""
+    if row.name != "limit.share":
+        return findings.whole(node, what)
+    text = node.text if isinstance(node, ScalarNode) else ""
+    if (percent := _SHARE.match(text)) is not None:
+        return int(percent[1])
+    if _FRACTION.match(text):
+        return round(float(text) * 100)
+    written = shown(text) if text else "what stands there"
+    findings.add("bad-number", f"{what} is a share, not {written}", node, cure="write 80% or 0.8")
+    return None
 
 
 def _item(row: Field, kind: ListKind, text: str, where: Node, names: Names, findings: Findings) -> str | None:

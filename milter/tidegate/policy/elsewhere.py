@@ -203,6 +203,36 @@ RULE_KEYS: dict[str, str] = {
     "from": "active",
     "percent": "sample",
     "tests": "examples",
+    "limit": "limits",
+    "ratelimit": "limits",
+    "rate_limit": "limits",
+    "rate": "limits",
+    "quota": "limits",
+    "throttle": "limits",
+}
+
+LIMIT_KEYS: dict[str, str] = {
+    "id": "name",
+    "key": "by",
+    "selector": "by",
+    "of": "by",
+    "for": "by",
+    "kind": "count",
+    "what": "count",
+    "unit": "count",
+    "limit": "max",
+    "maximum": "max",
+    "burst": "max",
+    "rate": "max",
+    "quota": "max",
+    "window": "per",
+    "period": "per",
+    "interval": "per",
+    "every": "per",
+    "within": "per",
+    "warning": "warn",
+    "alert": "warn",
+    "on_error": "on_store_down",
 }
 
 ORDERING = ("stop", "final", "quick", "continue", "finish", "last", "break")

@@ -41,6 +41,7 @@ CASE_KEYS: dict[str, str] = {
     "message": "a file with a whole message, instead of headers",
     "local": "true: submitted by sendmail(1)",
     "lists": "{NAME: items}, instead of the policy's; `unavailable` for a list that can't be read",
+    "limits": "{RULE/NAME: what is used of that limit}; `unavailable` where the count can't be asked; 0, if left out",
     "unreadable": "fields that are there but can't be read",
     "now": "the clock, e.g. 2027-06-30T18:00; now, if left out",
 }
@@ -77,6 +78,7 @@ class Case:
     message: str = ""  # a path relative to the file in which the case stands
     local: bool = False
     lists: tuple[CaseList, ...] = ()
+    limits: tuple[tuple[str, int | None], ...] = ()  # `RULE/NAME` or `NAME`; None: unavailable
     unreadable: tuple[str, ...] = ()
     now: float | None = None
 
@@ -127,6 +129,7 @@ def build_case(node: Node, findings: Findings) -> Case | None:
     size = findings.whole(keys["size"], "`size`") if "size" in keys else None
     local = bool(findings.flag(keys["local"], "`local`")) if "local" in keys else False
     lists = _lists(keys["lists"], findings) if "lists" in keys else ()
+    limits = _limits(keys["limits"], findings) if "limits" in keys else ()
     unreadable = _unreadable(keys["unreadable"], findings) if "unreadable" in keys else ()
     now = read_moment(keys["now"], "`now`", findings) if "now" in keys else None
     sender = _sender(keys["sender"], findings) if "sender" in keys else None
@@ -140,6 +143,7 @@ def build_case(node: Node, findings: Findings) -> Case | None:
         size=size,
         local=local,
         lists=lists,
+        limits=limits,
         unreadable=unreadable,
         now=now.begin if now else None,
         **texts,
@@ -205,6 +209,17 @@ def _lists(node: Node, findings: Findings) -> tuple[CaseList, ...]:
         else:
             message = f"`{name}` is a list of items, a map or `{UNAVAILABLE}`, not {kind_of(value)}"
             findings.add("wrong-type", message, value)
+    return tuple(found)
+
+
+def _limits(node: Node, findings: Findings) -> tuple[tuple[str, int | None], ...]:
+    written = findings.mapping(node, "`limits`", "limits: {rate-per-login/hour: 290}")
+    found: list[tuple[str, int | None]] = []
+    for key, value in written.pairs if written else ():
+        if isinstance(value, Scalar) and value.text == UNAVAILABLE:
+            found.append((key.text, None))
+        else:
+            found.append((key.text, findings.whole(value, f"{shown(key.text)}") or 0))
     return tuple(found)
 
 

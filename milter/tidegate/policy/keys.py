@@ -25,7 +25,7 @@ RULE_KEYS: dict[str, KeyRow] = {
     "when": KeyRow("the condition"),
     "except": KeyRow("named exceptions, each with `when`, and `until` and `ticket` if you like"),
     "do": KeyRow("what happens: a disposition, edits, an exempt"),
-    "limits": KeyRow("rates and quotas (not yet)"),
+    "limits": KeyRow("rates and quotas: the rule acts on mail that would exceed one of them"),
     "active": KeyRow("from, until (inclusive), days, hours, tz"),
     "sample": KeyRow("a stable share of the senders: percent, by"),
     "on_invalid": KeyRow("what an entry that was never valid does: skip or defer", True),
@@ -37,9 +37,6 @@ RULE_KEYS: dict[str, KeyRow] = {
     "max_stale": KeyRow("how long the last good version may serve: 7d, or {after: 7d, then: defer}", True),
     "brake": KeyRow("keep: the brake leaves it alone, but where it is named itself"),
 }
-
-LATER_KEYS = ("limits",)
-"""Keys that later versions act on: a rule that uses one would do something else than what is written."""
 
 HEADER_KEYS = tuple(name for name, row in RULE_KEYS.items() if row.header)
 

@@ -36,6 +36,7 @@ class Built:
     picks: bool = False  # any_rcpt or all_rcpt: recipients that an edit can call `matched`
     size: int = 1  # tests and values, each use of a named condition counted
     depth: int = 1
+    shares: bool = False  # it asks `limit.share`
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tidegate.model import (
     Disposition,
     ExceptClause,
     Expect,
+    Limit,
     Mode,
     OnError,
     OnInvalid,
@@ -30,7 +31,8 @@ from tidegate.policy.dates import read_moment, warn_of_end
 from tidegate.policy.edits import asks_matched
 from tidegate.policy.examples import Example, build_examples
 from tidegate.policy.findings import Findings
-from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
+from tidegate.policy.keys import EXCEPT_KEYS, RULE_KEYS
+from tidegate.policy.limits import SHARE, asks_limits, build_limits
 from tidegate.policy.names import ID, Built, Names
 from tidegate.policy.nodes import Mapping, Node, Sequence
 from tidegate.policy.restraints import build_brake, build_expect
@@ -67,6 +69,8 @@ class RuleParts:
     exceptions: tuple[ExceptClause, ...] = ()
     expect: Expect | None = None
     kept: bool = False
+    limits: tuple[Limit, ...] = ()
+    by_share: bool = False
     lists: frozenset[str] = frozenset()  # that it asks by name
     allowing: frozenset[str] = frozenset()  # those of them by which it lets mail pass
     inbound: bool = False
@@ -84,9 +88,6 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
     if written is None:
         return parts
     keys = findings.keys(written, "a rule", RULE_KEYS, ("id", "when", "do"), elsewhere.RULE_KEYS)
-    for key, _ in written.pairs:
-        if key.text in LATER_KEYS:
-            findings.add("not-yet", f"this version does not know `{key.text}` yet", key)
     if "id" in keys:
         findings.text(keys["id"], "`id`")
     read_header(keys, names, parts, findings)
@@ -101,6 +102,7 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
         parts.expect = build_expect(keys["expect"], findings)
     if "brake" in keys:
         parts.kept = build_brake(keys["brake"], findings)
+    _limits(keys, names, parts, findings)
     _together(written, keys, on_error, on_uninspected, names, parts, findings)
     if findings.broken or parts.when is None or parts.do is None:
         return parts
@@ -127,6 +129,8 @@ def build_rule(name: str, node: Node, names: Names, findings: Findings, digest: 
         stale_exempt=parts.stale_exempt,
         kept=parts.kept,
         expect=parts.expect,
+        limits=parts.limits,
+        by_share=parts.by_share,
     )
     return parts
 
@@ -192,6 +196,7 @@ def _conditions(keys: dict[str, Node], name: str, names: Names, parts: RuleParts
         parts.allowing |= one.lists if both else one.allowing
         parts.inbound |= one.inbound
         parts.aligned |= one.aligned
+        parts.by_share |= one.shares
         if one.latest > Stage.RCPT:
             parts.late = "the message"
         elif (one.quantified or one.latest > Stage.MAIL) and not parts.late:
@@ -242,6 +247,29 @@ def _exceptions(
         built.append(when)
         clauses.append(ExceptClause(name, when.condition, until.over if until else None, ticket))
     return tuple(clauses)
+
+
+def _limits(keys: dict[str, Node], names: Names, parts: RuleParts, findings: Findings) -> None:
+    """`limits`, and what only a rule with limits, or without, can say."""
+    do = parts.do
+    if "limits" not in keys:
+        if parts.by_share:
+            findings.add("no-limits", f"`{SHARE}` is about the rule's own `limits`, and it has none", keys["when"])
+        if do is not None and (name := asks_limits(do)):
+            findings.add("no-limits", f"`{{{name}}}` is about the rule's own `limits`, and it has none", keys["do"])
+        return
+    built = build_limits(keys["limits"], names, findings)
+    parts.limits, parts.lists = built.limits, parts.lists | built.lists
+    if parts.per_recipient:
+        cure = "leave out `per_recipient`: limits are asked once for the whole message"
+        findings.add("not-at-rcpt", "a per_recipient rule can't have `limits`", keys["limits"], cure=cure)
+    if do is None:
+        return
+    if do.exempt is not None:
+        findings.add("limit-exempt", "a rule with `limits` can't exempt: sending more would open a door", keys["do"])
+    if parts.by_share and do.ending is not None and do.ending.disposition is not Disposition.HOLD:
+        message = f"a rule that asks `{SHARE}` lets the message go on: it can hold, or edit"
+        findings.add("limit-share", message, keys["do"])
 
 
 def _together(

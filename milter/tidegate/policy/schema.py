@@ -12,11 +12,22 @@ from typing import Any
 
 from tidegate.conditions.fields import FIELDS, RECIPIENT_FIELDS
 from tidegate.conditions.operators import Operand
-from tidegate.model import Field, FieldType, ListKind, Mode, OnError, OnInvalid, OnUninspected
+from tidegate.model import Field, FieldType, ListKind, Mode, OnError, OnInvalid, OnStoreDown, OnUninspected
 from tidegate.policy.actions import ACTIONS, KNOWN
 from tidegate.policy.comparisons import DIRECTIONS, WRITTEN_OPERATORS, operators_of
-from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS
-from tidegate.policy.keys import EXCEPT_KEYS, LATER_KEYS, RULE_KEYS
+from tidegate.policy.examples import CASE_KEYS, EXAMPLE_KEYS, UNAVAILABLE
+from tidegate.policy.keys import EXCEPT_KEYS, RULE_KEYS
+from tidegate.policy.limits import (
+    ALL,
+    BY_KEYS,
+    COUNT_KEYS,
+    LIMIT_KEYS,
+    MAX_FIELDS,
+    MAX_KEYS,
+    PLAIN,
+    SHARE,
+    SINGLE,
+)
 from tidegate.policy.lists import ITEM_KEYS, KINDS, LIST_KEYS, SOURCES
 from tidegate.policy.restraints import BRAKE_WORDS, EXPECT_KEYS, MAX_LOGINS
 from tidegate.policy.rules import MAX_PRIORITY
@@ -89,7 +100,7 @@ def _object(manual: Mapping[str, str], values: Mapping[str, Schema], required: t
 
 
 def _rule() -> Schema:
-    manual = {name: row.manual for name, row in RULE_KEYS.items() if name not in LATER_KEYS}
+    manual = {name: row.manual for name, row in RULE_KEYS.items()}
     values: dict[str, Schema] = {
         "id": _ID,
         "tags": _several(_ID),
@@ -101,6 +112,7 @@ def _rule() -> Schema:
         "when": _CONDITION,
         "except": _array(_object(EXCEPT_KEYS, {"name": _ID, "when": _CONDITION, "until": _DATE}, ("name", "when"))),
         "do": {"$ref": "#/definitions/do"},
+        "limits": _array(_limit()),
         "active": _object(
             ACTIVE_KEYS,
             {
@@ -130,6 +142,23 @@ def _rule() -> Schema:
         "examples": _object(EXAMPLE_KEYS, dict.fromkeys(EXAMPLE_KEYS, _array(_CASE))),
     }
     return _object(manual, values, ("id", "when", "do"))
+
+
+def _limit() -> Schema:
+    one_field = _words(SINGLE)
+    through = _object(BY_KEYS, {"field": one_field}, tuple(BY_KEYS))
+    counted = _object(COUNT_KEYS, {"rcpt": _RECIPIENT}) | {"maxProperties": 1}
+    plan = _object(MAX_KEYS, {"by": one_field, "default": _WHOLE}, ("map", "default"))
+    values: dict[str, Schema] = {
+        "name": _ID,
+        "by": {"anyOf": [_words((*SINGLE, ALL)), _array(one_field, maxItems=MAX_FIELDS), through]},
+        "count": {"anyOf": [_words(PLAIN), counted]},
+        "max": {"anyOf": [_WHOLE, plan]},
+        "per": _AGE,
+        "warn": {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,3}%$"}, {"type": "integer", "maximum": 100}]},
+        "on_store_down": _words(one.value for one in OnStoreDown),
+    }
+    return _object(LIMIT_KEYS, values, ("name", "by", "count", "max", "per"))
 
 
 def _list() -> Schema:
@@ -178,6 +207,7 @@ def _condition(recipient: bool) -> Schema:
 
 
 _PLAIN: dict[FieldType, Schema] = {FieldType.NUMBER: _several(_WHOLE), FieldType.BOOLEAN: _FLAG}
+_SHARE: Schema = {"anyOf": [{"type": "string", "pattern": "^[0-9]+%$"}, {"type": "number"}]}
 _OPERANDS: dict[Operand, Schema] = {
     Operand.LIST: _several(_TEXT),
     Operand.TEXT: _several(_TEXT),
@@ -190,7 +220,10 @@ _OPERANDS: dict[Operand, Schema] = {
 def _test(row: Field) -> Schema:
     plain = _several(_words(DIRECTIONS)) if row.name == "direction" else _PLAIN.get(row.type, _several(_TEXT))
     written = {name: WRITTEN_OPERATORS[name] for name in operators_of(row)}
-    operators = {name: {"description": one.manual, **_OPERANDS[one.operand]} for name, one in written.items()}
+    operands = _OPERANDS
+    if row.name == SHARE:
+        plain, operands = _several(_SHARE), {**_OPERANDS, Operand.NUMBER: _SHARE}
+    operators = {name: {"description": one.manual, **operands[one.operand]} for name, one in written.items()}
     nested = {
         "type": "object",
         "additionalProperties": False,
@@ -230,6 +263,7 @@ def _case_values() -> dict[str, Schema]:
         "size": _WHOLE,
         "local": _FLAG,
         "lists": {"type": "object"},
+        "limits": {"type": "object", "additionalProperties": {"anyOf": [_WHOLE, {"const": UNAVAILABLE}]}},
         "unreadable": _several(_TEXT),
         "now": _DATE,
     }

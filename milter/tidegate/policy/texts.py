@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from tidegate.conditions.placeholders import LATER, PLACEHOLDERS, expand, names
+from tidegate.conditions.placeholders import OF_LIMITS, PLACEHOLDERS, expand, names
 from tidegate.policy.suggest import did_you_mean, shown
 
 __all__ = ["PLACEHOLDERS", "REFERENCE", "check_template", "expand", "with_reference"]
@@ -40,13 +40,10 @@ def check_template(text: str, *, ascii_only: bool = True, limit: int = MAX_TEXT)
     if not closed:
         return "a brace is left open; write {{ and }} for braces that are meant as such"
     for name in found:
-        if name in LATER or name.startswith("limit."):
-            return f"`{{{name}}}` belongs to `limits`, which this version does not know yet"
-        if name not in PLACEHOLDERS:
-            near = did_you_mean(name, PLACEHOLDERS)
-            return (
-                f"there is no placeholder {shown('{' + name + '}')}{near or '; there are ' + ', '.join(PLACEHOLDERS)}"
-            )
+        known = OF_LIMITS if name.startswith("limit.") else PLACEHOLDERS
+        if name not in known:
+            near = did_you_mean(name, known)
+            return f"there is no placeholder {shown('{' + name + '}')}{near or '; there are ' + ', '.join(known)}"
     length = len(expand(text, dict.fromkeys(found, "x" * _GENEROUS)))
     if length > limit:
         return f"the text can grow to {length} characters; at most {limit} are allowed"

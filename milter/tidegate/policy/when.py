@@ -44,9 +44,10 @@ _LATER_FIELDS = ("body", "attachment")
 class ConditionBuilder:
     """Builds the conditions of one entry, and remembers what they need.
 
-    `per_recipient`: the rule is judged at RCPT, so bare recipient names mean that one recipient. `milder`: a YES of
-    what is built makes a verdict milder (an exception, an exempt). `aging`: what live lists say that are too old is in
-    doubt whatever it does to the verdict, since the rule both acts and exempts.
+    `per_recipient`: the rule is judged at RCPT, so bare recipient names mean that one recipient. `of_recipient`: what
+    is built is about one recipient, as inside a quantifier. `milder`: a YES of what is built makes a verdict milder (an
+    exception, an exempt). `aging`: what live lists say that are too old is in doubt whatever it does to the verdict,
+    since the rule both acts and exempts.
     """
 
     __slots__ = (
@@ -61,27 +62,38 @@ class ConditionBuilder:
         "_picks",
         "_quantified",
         "_rcpt",
+        "_recipient",
+        "_shares",
         "_size",
     )
 
-    def __init__(self, names: Names, findings: Findings, *, per_recipient: bool = False, aging: bool = False) -> None:
+    def __init__(
+        self,
+        names: Names,
+        findings: Findings,
+        *,
+        per_recipient: bool = False,
+        of_recipient: bool = False,
+        aging: bool = False,
+    ) -> None:
         self._aging = aging
         self._names = names
         self._findings = findings
         self._rcpt = per_recipient
+        self._recipient = per_recipient or of_recipient
         self._start()
 
     def _start(self) -> None:
         self._lists: set[str] = set()
         self._allowing: set[str] = set()
-        self._inbound = self._aligned = self._quantified = self._picks = False
+        self._inbound = self._aligned = self._quantified = self._picks = self._shares = False
         self._latest = Stage.CONNECT
         self._size = 0
 
     def build(self, node: Node, what: str, *, milder: bool = False) -> Built | None:
         """The condition with all that is known of it; None after its problems were named."""
         self._start()
-        condition, depth = self._condition(node, what, self._rcpt, milder, 1)
+        condition, depth = self._condition(node, what, self._recipient, milder, 1)
         if self._size > MAX_SIZE:
             self._findings.add("too-large", f"{what} has more than {MAX_SIZE} tests and values", node)
             return None
@@ -98,6 +110,7 @@ class ConditionBuilder:
             self._picks,
             self._size,
             depth,
+            self._shares,
         )
 
     def _condition(
@@ -207,6 +220,7 @@ class ConditionBuilder:
         self._aligned |= found.aligned
         self._quantified |= found.quantified
         self._picks |= found.picks
+        self._shares |= found.shares
         self._latest = max(self._latest, found.latest)
         return found.condition, reached
 
@@ -255,6 +269,8 @@ class ConditionBuilder:
             self._inbound |= "inbound" in test.values or test.list_name in self._names.inbound_lists
         elif row.name.endswith(".aligned"):
             self._aligned = True
+        elif row.name == "limit.share":
+            self._shares = True
 
     def _field(self, key: Scalar, recipient: bool) -> Field | None:
         """The registry's row for a key of this place, or None after the problem was named."""

@@ -83,6 +83,12 @@ class Poison:
         self._journal.clear(child.slot)
         if not flights or not (os.WIFSIGNALED(status) or os.WEXITSTATUS(status)) or self._workers.stopped:
             return
+        counting = sum(one.counting for one in flights)
+        flights = tuple(one for one in flights if not one.counting)
+        if counting:
+            _log.error("died while limits were asked", child=child.name, status=outcome(status), in_flight=counting)
+        if not flights:
+            return
         now = time.time()
         death = max((one.death for one in self._suspects), default=0) + 1
         fresh = [self._suspect(death, now, flight) for flight in flights]

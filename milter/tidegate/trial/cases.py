@@ -13,6 +13,7 @@ from tidegate import image
 from tidegate.conditions.addresses import fold_login
 from tidegate.conditions.members import normalise
 from tidegate.engine.candidates import prepare
+from tidegate.limits import Stated
 from tidegate.model import (
     Asks,
     Connection,
@@ -32,6 +33,7 @@ from tidegate.model import (
 )
 from tidegate.policy.examples import DEFAULT_SENDER, Case, CaseList
 from tidegate.policy.lists import guess_kind, map_value
+from tidegate.policy.suggest import did_you_mean, shown
 from tidegate.trial.messages import read_message
 
 _UNREADABLE = "it can't be read in this case"
@@ -103,6 +105,20 @@ def _message(case: Case, read_file: ReadFile | None) -> Message:
     return found if case.size is None else replace(found, size=case.size)
 
 
+def stated(case: Case, rules: Iterable[Rule]) -> Stated:
+    """What the case says is used of the limits of these rules. Raises BadCaseError for a limit that none has."""
+    known = {f"{rule.id}/{limit.name}": (rule.id, limit.name) for rule in rules for limit in rule.limits}
+    used: dict[tuple[str, str], int | None] = {}
+    for name, number in case.limits:
+        found = [one for full, one in known.items() if name in (full, one[1])]
+        if len(found) != 1:
+            several = "several rules have" if found else "no rule has"
+            near = did_you_mean(name, known) if not found else ""
+            raise BadCaseError(f"{several} a limit {shown(name)}{near or '; write RULE/NAME'}")
+        used[found[0]] = number
+    return Stated(used)
+
+
 def case_lists(lists: Iterable[CaseList], policies: PolicySet, conventions: Conventions) -> dict[str, MemberList]:
     """A case's lists, normalised as the policy's are. Raises BadCaseError for an item that does not fit."""
     made = [_list_data(one, policies, conventions) for one in lists]
@@ -162,6 +178,10 @@ class Overlaid:
     @property
     def reads_body(self) -> bool:
         return self.base.reads_body
+
+    @property
+    def limited(self) -> bool:
+        return any(rule.limits for rule in self.rules)
 
     @property
     def index(self) -> Index:

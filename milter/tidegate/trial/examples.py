@@ -2,6 +2,7 @@
 
 An example says on which mail the rule acts, so what only decides whether it may act today is left aside: mode and
 sample always, the schedule unless the case names a `now`, and the direction, which a case without a login leaves open.
+Of a rule with limits nothing is used but what the example says, so `match` needs `limits: {NAME: NUMBER}`.
 Promises: one Problem for each example that fails, at the example's place; a doubt (UNKNOWN) is no match and no
 mismatch, so it fails either way.
 """
@@ -13,11 +14,13 @@ from dataclasses import replace
 
 from tidegate.conditions.facts import Facts
 from tidegate.engine.explain import RuleEvidence, explain_rule
+from tidegate.engine.judge import explain
+from tidegate.engine.metering import Meter
 from tidegate.model import EntryKey, EntryKind, EntryState, Mode, PolicySet, Problem, ReadFile, Rule, Truth
 from tidegate.policy.codes import problem
 from tidegate.policy.examples import Example
 from tidegate.policy.load import LoadedPolicy
-from tidegate.trial.cases import BadCaseError, Overlaid, case_lists, transaction_of
+from tidegate.trial.cases import BadCaseError, Overlaid, case_lists, stated, transaction_of
 
 _WORDS = {Truth.YES: "it matches", Truth.NO: "it does not match", Truth.UNKNOWN: "it can't be known"}
 
@@ -88,4 +91,8 @@ def _ask(rule: Rule, example: Example, policies: PolicySet, now: float, read_fil
     conventions = policies.conventions
     overlaid = Overlaid(policies, (alone,), case_lists(case.lists, policies, conventions))
     moment = now if case.now is None else case.now
-    return explain_rule(alone, Facts(transaction_of(case, conventions, read_file), overlaid, moment), None)
+    meter = Meter(stated(case, (alone,)))
+    transaction = transaction_of(case, conventions, read_file)
+    if alone.limits:  # it acts where one of them is exceeded
+        return explain(transaction, overlaid, moment, meter=meter).rules[0]
+    return explain_rule(alone, Facts(transaction, overlaid, moment), None)

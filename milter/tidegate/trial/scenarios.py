@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tidegate.engine.judge import judge, judge_recipient
+from tidegate.engine.metering import Meter
+from tidegate.limits import Stated
 from tidegate.model import Disposition, PolicySet, ReadFile, Transaction, Truth, Verdict
 from tidegate.policy.scenarios import Expectation, Scenario
-from tidegate.trial.cases import Overlaid, case_lists, transaction_of
+from tidegate.trial.cases import Overlaid, case_lists, stated, transaction_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +55,24 @@ def run_scenario(scenario: Scenario, policies: PolicySet, now: float, read_file:
     case = scenario.case
     moment = now if case.now is None else case.now
     lists = case_lists(case.lists, policies, policies.conventions)
+    rules = tuple(policies.rule(number) for number in range(len(policies))) if lists or case.limits else ()
+    meter = Meter(stated(case, rules))
     if lists:
-        rules = tuple(policies.rule(number) for number in range(len(policies)))
         policies = Overlaid(policies, rules, lists)
-    return judged(transaction_of(case, policies.conventions, read_file), policies, moment)
+    return judged(transaction_of(case, policies.conventions, read_file), policies, moment, meter)
 
 
-def judged(whole: Transaction, policies: PolicySet, now: float) -> Outcome:
+def judged(whole: Transaction, policies: PolicySet, now: float, meter: Meter | None = None) -> Outcome:
     """What comes of a transaction that names all recipients, refused ones too; `now` in POSIX seconds.
 
-    Each recipient is judged at RCPT as on the wire, and the message with those that stand.
+    Each recipient is judged at RCPT as on the wire, and the message with those that stand. Without a `meter` nothing
+    is used of any limit.
     """
+    meter = meter or Meter(Stated())
     if not policies.per_recipient:
-        return Outcome(judge(whole, policies, now), tuple(one.address for one in whole.envelope.recipients))
+        return Outcome(
+            judge(whole, policies, now, meter=meter), tuple(one.address for one in whole.envelope.recipients)
+        )
     envelope = replace(whole.envelope, recipients=())
     refused: list[tuple[str, Verdict]] = []
     for recipient in whole.envelope.recipients:
@@ -77,7 +84,7 @@ def judged(whole: Transaction, policies: PolicySet, now: float) -> Outcome:
             envelope = replace(envelope, recipients=(*envelope.recipients, recipient))
     if refused and not envelope.recipients:
         return Outcome(refused[-1][1], (), tuple(refused))
-    verdict = judge(replace(whole, envelope=envelope), policies, now)
+    verdict = judge(replace(whole, envelope=envelope), policies, now, meter=meter)
     return Outcome(verdict, tuple(one.address for one in envelope.recipients), tuple(refused))
 
 
