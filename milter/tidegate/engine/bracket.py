@@ -13,8 +13,9 @@ on, the parts of engine/parts.py) is certain.
 Where the ends differ the answer is 451, with these readings of DESIGN section 4:
 - What the rules that are certain refuse or defer is never made milder: the answer is at least the mild end's.
 - Where all doubts that count are lasting, the strictest `on_uninspected` of theirs is the answer. `reject` is a 5xx
-  only if that rule is valid and in force (ACTIVE), its doubt is lasting through and through, and no exempt in doubt
-  names it: what is certain then is that the message can't be inspected, which is what the admin declared `reject` for.
+  only if that rule is valid and in force (ACTIVE), its doubt is lasting through and through, and no exempt silences it
+  or is in doubt and names it: what is certain then is that the message can't be inspected, which is what the admin
+  declared `reject` for.
   A broken or a stale rule never gets there: its answer is 451.
 - A passing doubt that moves neither end does not count, so it does not make a lasting one wait.
 - A rule that a skipped exempt names answers at most 4xx, since nobody knows whether it was silenced.
@@ -233,7 +234,7 @@ def _undecided(
     if passing:
         disposition, winner = Disposition.DEFER, passing[0].stand.rule
     else:
-        doubtful = {*capped, *_targets(splits, [one for one in splits if one.exemption is UNKNOWN])}
+        doubtful = {*capped, *silenced, *_targets(splits, [one for one in splits if one.exemption is UNKNOWN])}
         declared = [(_declared(one, doubtful), one.stand.rule) for one in doubts]
         disposition = max(answer for answer, _ in declared)
         winner = next(rule for answer, rule in declared if answer is disposition)
