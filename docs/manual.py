@@ -1,9 +1,9 @@
 """Makes the man pages out of the docs, the commands and the registries: `python3 docs/manual.py FOLDER`.
 
 tidegate(8) is the command line and docs/operations.md, tidegate.yaml(5) docs/settings.md, tidegate-policy(5)
-docs/policy.md, docs/scenarios.md and docs/reference.md. Promises: the same sources give the same bytes (no
-date). Refuses Markdown beyond what those pages use: headings, paragraphs, items, tables, fenced blocks, `code`,
-**bold**, *emphasis*.
+docs/policy.md, docs/scenarios.md and docs/reference.md, tidegate-redis(7) docs/redis.md. Promises: the same sources
+give the same bytes (no date). Refuses Markdown beyond what those pages use: headings, paragraphs, items, tables, fenced
+blocks, `code`, **bold**, *emphasis*.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tidegate
 from tidegate.cli import COMMANDS, main
 
 HERE = Path(__file__).parent
-PAGES = ("tidegate.8", "tidegate.yaml.5", "tidegate-policy.5")
+PAGES = ("tidegate.8", "tidegate.yaml.5", "tidegate-policy.5", "tidegate-redis.7")
 
 _INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|(?<![\w*])\*(?P<emphasis>[^*\s][^*]*)\*(?!\w)")
 _CELL = re.compile(r"(?<!\\)\|")
@@ -112,7 +112,9 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
         if record and option.name != "help":
             yield from (".TP", f"\\fB{escape(record[0])}\\fR", escape(record[1] or "") or "\\&")
     if isinstance(command, click.Group):
-        for one, inner in command.commands.items():
+        for one in command.list_commands(context):
+            inner = command.get_command(context, one)
+            assert inner is not None, one
             yield from _command(f"{name} {one}", inner)
 
 
@@ -157,7 +159,7 @@ def page(name: str) -> str:
             *_commands(),
             *roff(_doc("operations.md")),
             *_files(),
-            *_see_also("tidegate.yaml/5", "tidegate-policy/5", "postconf/5", "systemctl/1"),
+            *_see_also("tidegate.yaml/5", "tidegate-policy/5", "tidegate-redis/7", "postconf/5", "systemctl/1"),
         )
     elif name == "tidegate.yaml.5":
         parts = (
@@ -166,6 +168,13 @@ def page(name: str) -> str:
             *roff(_doc("settings.md")),
             *_files(),
             *_see_also("tidegate/8", "tidegate-policy/5"),
+        )
+    elif name == "tidegate-redis.7":
+        parts = (
+            *_head("tidegate-redis", "7", "policy of the milter daemon tidegate in Redis"),
+            ".SH DESCRIPTION",
+            *roff(_doc("redis.md")),
+            *_see_also("tidegate/8", "tidegate.yaml/5", "tidegate-policy/5", "redis-server/1"),
         )
     else:
         parts = (

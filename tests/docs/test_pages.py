@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.cli import COMMANDS
+from tidegate.cli.policy import COMMANDS as EDITING
 from tidegate.cli.test import scenario_failures
 from tidegate.model import Conventions, ListKind, Loaded, Operator, Quantifier, Severity, Source
 from tidegate.policy.actions import KNOWN
@@ -19,6 +20,8 @@ from tidegate.policy.load import load
 from tidegate.policy.schedule import ACTIVE_KEYS
 from tidegate.settings import Settings, check_settings
 from tidegate.settings.keys import KEYS, SECTIONS
+from tidegate.store.address import parse
+from tidegate.store.keys import Keys
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "postfix" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -139,6 +142,25 @@ def test_the_page_s_alerts_are_valid() -> None:
     settings = check_settings(f"listen: unix:/a\npolicies: /b\n{section}".encode(), "x")
     assert isinstance(settings, Settings), settings
     assert 4 == len(settings.alerts.channels)
+
+
+def test_the_page_s_redis_is_valid() -> None:
+    """The settings of docs/redis.md can be copied as they stand, and each URL of it is one."""
+    page = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
+    section = page.partition("```yaml\n")[2].partition("```")[0]
+    settings = check_settings(f"listen: unix:/a\npolicies: /b\n{section}".encode(), "x")
+    assert isinstance(settings, Settings), settings
+    urls = re.findall(r"`((?:rediss?(?:\+\w+)?|unix)://[^`…]+)`", page)
+    assert 5 <= len(urls)
+    assert all(parse(url) for url in urls)
+
+
+def test_the_redis_page_names_every_key_and_command() -> None:
+    """What lies in Redis, and what changes it."""
+    page = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
+    keys = [name for name, value in vars(Keys).items() if isinstance(value, property) and name not in ("tag", "slot")]
+    assert [] == [name for name in keys if f"{{tidegate:ENV}}:{name}`" not in page]
+    assert [] == [name for name in EDITING if not re.search(rf"`{name}\b", page)]
 
 
 def test_the_house_names_every_room() -> None:

@@ -13,16 +13,17 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import Enum
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
 from tidegate import patterns
 from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.part import Grade, Part
 from tidegate.cli.postfix import ourselves
 from tidegate.cli.reach import find_daemon
+from tidegate.cli.redispart import redis_parts
 from tidegate.cli.site import CONFIG, Site, find_site
 from tidegate.model import Severity
 from tidegate.postfix import UnreadableError, findings, instances
@@ -32,24 +33,6 @@ from tidegate.settings import Settings
 _LIBRARIES = ("pymilter", "PyYAML", "redis", "structlog", "click")
 _SCARCE, _FULL = 200 << 20, 20 << 20  # bytes free where we write
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-
-
-class Grade(str, Enum):
-    """How a part is."""
-
-    FINE = "fine"
-    LOOK = "look"
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of the installation."""
-
-    name: str
-    grade: Grade
-    text: str
-    cure: str = ""
 
 
 @click.command()
@@ -85,6 +68,7 @@ def examine(site: Site, config: str, directory: str) -> list[Part]:
             lambda: _daemon(config),
             lambda: _socket(settings),
             lambda: _postfix(settings, directory),
+            lambda: redis_parts(settings),
         )
         for look in looks:
             parts += look()

@@ -47,6 +47,7 @@ _WORDS: tuple[tuple[str, Fault, str], ...] = (
     ("invalid password", Fault.REFUSED, "user or password is wrong, or the user is disabled"),
     ("NOPERM", Fault.REFUSED, ""),
     ("has no permissions", Fault.REFUSED, ""),
+    ("user executing the script", Fault.REFUSED, ""),
     ("READONLY", Fault.READ_ONLY, "it is a replica and takes no writes"),
     ("read only replica", Fault.READ_ONLY, "it is a replica and takes no writes"),
     ("MISCONF", Fault.READ_ONLY, "it can't save to its disk and takes no writes"),
