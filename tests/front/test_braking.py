@@ -71,6 +71,23 @@ def test_beyond_it_the_message_is_judged_again() -> None:
     assert (Disposition.DEFER, 2, ["r", "s", "r"]) == (verdict.disposition, len(asked), crowd.hits)
 
 
+def test_all_that_are_beyond_it_are_softened_at_once() -> None:
+    """However many rules refuse, the message is judged once more."""
+    many = tuple(Mark(f"r{number}", Truth.YES) for number in range(100))
+    others = (Mark("s", Truth.NO), Mark("r3", Truth.YES, shadow=True), Mark("r4", Truth.YES, exempted_by="x"))
+    refused = replace(REFUSED, rule="r0", trail=(*many[:3], *others, Mark("free", Truth.YES)))
+    crowd = Crowd(*(f"r{number}" for number in range(100)), "s")
+    asked: list[Restraint] = []
+
+    def again(restraint: Restraint) -> Verdict:
+        asked.append(restraint)
+        return replace(refused, disposition=Disposition.DEFER)
+
+    braked(refused, a_session("alice"), crowd, NOW, NO_RESTRAINT, again)
+    assert [dict.fromkeys(("r0", "r1", "r2"), Easing.SOFT)] == [dict(one.rules) for one in asked]
+    assert ["r0", "r1", "r2", "r0"] == crowd.hits
+
+
 @pytest.mark.parametrize(
     ("verdict", "hits"),
     [

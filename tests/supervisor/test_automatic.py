@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -190,6 +191,23 @@ def test_beyond_what_is_expected(scene: Scene) -> None:
     hold = scene.holds.all["expecting", By.EXPECT]
     assert (3600.0, "it hit 6 senders in 1 h, and expects 5 at most") == (hold.until - hold.since, hold.reason)
     assert not scene.crowds.over("expecting", 2, scene.now)
+
+
+def test_beyond_what_is_expected_on_trial(scene: Scene) -> None:
+    """Another text of that rule is for all: what that one stops must not pass, so it is softened until the trial ends,
+    is in shadow once the trial's text is for all, and is free where that was given up."""
+    for end in ("given up", "promoted"):
+        scene.arrives(1)
+        before = replace(scene.picture.report, faces=("a", "b", "c", "d"))
+        scene.arrives(2, "expecting")
+        trial = replace(scene.picture.report, faces=("a", "b", "c", "other"))
+        scene.hit("expecting", 6)
+        scene.picture.number, scene.picture.report, scene.picture.trial = 1, before, trial
+        assert {"expecting": Easing.SOFT} == scene.later()
+        scene.picture.trial = None
+        if end == "promoted":
+            scene.picture.number, scene.picture.report = 2, trial
+        assert ({"expecting": Easing.SHADOW} if end == "promoted" else {}) == scene.later()
 
 
 def test_a_repaired_rule_is_soon_its_own_again(scene: Scene) -> None:

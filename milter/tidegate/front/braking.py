@@ -7,7 +7,7 @@ says it to all workers, to the log and to the record. Promises: mail that no rul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from tidegate.front.session import Session
@@ -41,7 +41,8 @@ def braked(
 ) -> Verdict:
     """The verdict that may be given; `again` judges under another restraint.
 
-    Own faults and doubts are nobody's doing, and don't count.
+    Own faults and doubts are nobody's doing, and don't count. All that matched and is beyond its limit is softened at
+    once: a thousand rules that refuse everything must not cost a thousand judgements.
     """
     while verdict.rule and verdict.certain and not verdict.faults:
         sender, rule = who(session), verdict.rule
@@ -49,9 +50,23 @@ def braked(
             crowds.hit(rule, sender, verdict.generation, now)
         if verdict.disposition not in _FINAL or not crowds.over(rule, verdict.generation, now):
             break
-        restraint = restraint.plus(rule, Easing.SOFT)
+        others = [
+            one
+            for one in _acting(verdict)
+            if one != rule and one not in restraint.rules and crowds.over(one, verdict.generation, now)
+        ]
+        for one in others:
+            crowds.hit(one, sender, verdict.generation, now)
+        restraint = restraint.plus((rule, *others), Easing.SOFT)
         verdict = again(restraint)
     return verdict
+
+
+def _acting(verdict: Verdict) -> Iterator[str]:
+    """The rules that matched and are in force."""
+    for mark in verdict.trail:
+        if mark.truth is Truth.YES and not mark.shadow and not mark.exempted_by:
+            yield mark.rule
 
 
 def harm(verdict: Verdict) -> tuple[Disposition, tuple[str, ...]]:
@@ -72,7 +87,6 @@ def counted(verdict: Verdict, session: Session, crowds: Counted, now: float) -> 
     for rule in verdict.changes.removed_by:
         crowds.hit(rule, sender, verdict.generation, now)
     crowds.saw(sender, harm(verdict)[0], verdict.generation, now)
-    for mark in verdict.trail:
-        acted = mark.truth is Truth.YES and not mark.shadow and not mark.exempted_by
-        if acted and mark.rule != verdict.rule and crowds.expects(mark.rule):
-            crowds.hit(mark.rule, sender, verdict.generation, now)
+    for rule in _acting(verdict):
+        if rule != verdict.rule and crowds.expects(rule):
+            crowds.hit(rule, sender, verdict.generation, now)

@@ -50,11 +50,11 @@ class Restraint:
     def __bool__(self) -> bool:
         return self.everything is not None or bool(self.rules)
 
-    def plus(self, rule: str, easing: Easing) -> Restraint:
-        """With one rule more, or one that is eased further."""
-        before = self.rules.get(rule)
-        both = easing if before is None else together((before, easing)) or easing
-        return replace(self, rules={**self.rules, rule: both})
+    def plus(self, rules: Iterable[str], easing: Easing) -> Restraint:
+        """With these rules eased as well, or further."""
+        known = self.rules
+        eased = {one: together((known[one], easing)) or easing if one in known else easing for one in rules}
+        return replace(self, rules={**known, **eased})
 
     def of(self, rule: str, kept: bool = False) -> Easing | None:
         """How the rule is eased; `kept` says that it stays under `everything`."""

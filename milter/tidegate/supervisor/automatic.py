@@ -24,6 +24,7 @@ from tidegate.model import Disposition, Easing
 from tidegate.observe.crowds import NEW, STEP, Crowds, step_of
 from tidegate.settings import Settings
 from tidegate.supervisor.boot import Booted
+from tidegate.supervisor.canary import differing
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.generations import Generations
 from tidegate.supervisor.ladder import Ladder, Rung
@@ -131,6 +132,9 @@ class Automatic:
         picture = self.generations.picture
         if picture.trial is not None or picture.number == self._number:
             return
+        gone = [one for one in self.restrainer.of(By.EXPECT) if one.rule in self._report.hints.fresh]
+        if gone:
+            self.restrainer.release(gone, self.conditions)
         harmful = self.ladder.quarantine_.digests & {self._report.digest}
         blamed = self.usual.blamed | (self._tried if harmful else frozenset())
         self.usual = replace(self.usual, fresh=self._before & frozenset(picture.report.rules), blamed=blamed)
@@ -165,6 +169,7 @@ class Automatic:
             return
         self._looked = now
         self._returned(now)
+        self._deepen()
         places = self.crowds.touched()
         self._busy.update(places)
         every = 0
@@ -225,13 +230,27 @@ class Automatic:
             elif self.crowds.over(rule, number, now) and expected is not None:
                 count = self.crowds.hits(place, step, ceil(expected.per / STEP))
                 text = f"it hit {count} senders in {_span(expected.per)}, and expects {expected.max_logins} at most"
-                holds.append(Hold(rule, Easing.SHADOW, By.EXPECT, text, now, now + expected.per))
+                easing = Easing.SOFT if self._another_beside(rule) else Easing.SHADOW
+                holds.append(Hold(rule, easing, By.EXPECT, text, now, now + expected.per))
                 self.crowds.forget(place)
             elif self.crowds.over(rule, number, now):
                 text = f"it hit {self.crowds.hits(place, step, 2)} senders in the last minutes, far more than usual"
                 holds.append(Hold(rule, Easing.SOFT, By.AUTOMATIC, text, now, now + EASED))
         self._tried |= tried
         self._ease(holds)
+
+    def _another_beside(self, rule: str) -> bool:
+        """Is it on trial, and for all as it was? What that one stops must not pass because of what this one does."""
+        picture = self.generations.picture
+        trial, for_all = picture.trial, picture.report
+        return trial is not None and rule in for_all.rules and rule in differing(trial, for_all)
+
+    def _deepen(self) -> None:
+        """What was only softened because it was on trial: it is for all now."""
+        if self.generations.picture.trial is None:
+            soft = [one for one in self.restrainer.of(By.EXPECT) if one.easing is Easing.SOFT]
+            if soft:
+                self.restrainer.ease([replace(one, easing=Easing.SHADOW) for one in soft], self.conditions)
 
     def _ease(self, holds: Iterable[Hold]) -> None:
         """Those that do not stand yet."""
@@ -270,7 +289,7 @@ class Automatic:
         why = f"its new rules ({rules}) stopped {trial.stopped} senders, and {trial.every} are the most that any may"
         _log.error("generation does harm", digest=digest[:16], reason=why, way_back=bool(others))
         if others:
-            self.usual = replace(self.usual, blamed=self.usual.blamed | self._tried)
+            self.usual = replace(self.usual, blamed=self.usual.blamed | self.usual.fresh)
             self._save()
             self.ladder.quarantine(digest, why)
         self.ladder.roll_back(why)
