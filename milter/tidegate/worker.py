@@ -346,7 +346,7 @@ class Worker:
     def _drain(self, idle: float, busy: float) -> None:
         """Leave: idle sessions get `idle` seconds, messages in hand `busy`. Never returns."""
         began = time.monotonic()
-        self.desk.draining = True  # from now on MAIL is answered 421 4.3.2: the client reconnects elsewhere
+        self.desk.draining = True  # from now on a session's next MAIL is answered 421 4.3.2: it reconnects elsewhere
         self._wait(_ACCEPTING)
         self._stop_accepting()
         self._wait(_NEGOTIATING)
@@ -386,8 +386,14 @@ class Worker:
         select.select([], [], [], seconds)
 
     def _stop_accepting(self) -> None:
-        """Put an idle socket over the listening descriptor: libmilter finds nothing to accept, and says nothing."""
+        """Put an idle socket over the listening descriptor: libmilter finds nothing to accept, and says nothing.
+
+        It waits in poll(2), which keeps the old socket open for up to five seconds, and whatever connects there waits
+        in vain. So the supervisor is told: once no worker listens, it shuts the socket down (front/listener.py).
+        """
         idle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         idle.bind("")  # Linux gives it an abstract name of its own
         idle.listen(1)
+        sys.setswitchinterval(_STEP)  # what connects between this and the next line is lost
         os.dup2(idle.fileno(), self.assignment.listener.descriptor, inheritable=False)
+        self.assignment.channel.send("deaf")

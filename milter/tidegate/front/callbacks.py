@@ -138,8 +138,9 @@ def _mail(ctx: Any, session: Session, sender: bytes, *parameters: bytes) -> int:
     if policies is not None and _needs_more(policies, session):
         desk.tally.error(ErrorKind.NEGOTIATION)
         return reconnect(ctx, desk, session, "Policy changed, please reconnect")
-    if desk.draining:
+    if desk.draining and session.used:  # whoever came in at the last moment gets one answer
         return reconnect(ctx, desk, session, "Service restarting, please reconnect")
+    session.used = True
     desk.tally.event(Event.MESSAGES)
     if not readable and "@" not in session.sender:
         session.doubt("sender.address", _NOT_UTF8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -25,6 +26,16 @@ class Listener:
     def close_in_child(self) -> None:
         """For children that serve no mail."""
         os.close(self.descriptor)
+
+    def shut(self) -> None:
+        """For the supervisor, when none of its workers accepts any more: clients are refused from now on, at once.
+
+        A worker whose poll(2) still waits for this socket would end libmilter with all of its sessions over that, so
+        each has put another one over its descriptor first. A unix socket has lost its name by then.
+        """
+        with socket.socket(fileno=os.dup(self.descriptor)) as own, contextlib.suppress(OSError):
+            if own.family != socket.AF_UNIX:
+                own.shutdown(socket.SHUT_RDWR)
 
 
 def open_listener(spec: str) -> Listener:

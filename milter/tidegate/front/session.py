@@ -51,6 +51,7 @@ class Session:
         "started",
         "type",
         "unreadable",
+        "used",
     )
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class Session:
         self.answers_rcpt = False
         self.reads_body = False
         self.open = False  # counted as a session
+        self.used = False  # there was a message on this connection
         self.seen_connect = False
         self.client_ip = self.client_name = self.helo = ""
         self.from_here = False  # the client calls itself localhost and has no port, as cleanup(8) does

@@ -43,6 +43,7 @@ class Child:
     unanswered: float = 0.0  # since when; 0: nothing is due
     ready: bool = False
     leaving: bool = False
+    deaf: bool = False  # it accepts no session any more
     generation: int = 0
     canary: int = 0  # the generation on trial that it has; 0: none
     sessions: int = 0
@@ -121,7 +122,7 @@ class Crew:
         ours, theirs = Channel.pair()
         child.channel, child.started, child.wall = ours, now, time.time()
         child.unanswered = child.pinged = 0.0
-        child.ready = child.leaving = False
+        child.ready = child.leaving = child.deaf = False
         child.generation = child.canary = child.sessions = child.messages = 0
         child.troubles = {}
         try:

@@ -284,6 +284,10 @@ class Supervisor:
                 os.kill(child.pid, signal.SIGTERM)
             case "listed" | "unlisted":
                 self._parts.lists.heard_worker(child, packet)
+            case "deaf":
+                child.deaf = True
+                if self._workers.stopped and all(one.deaf for one in self._workers.alive):
+                    self._booted.listener.shut()
             case "leaving":
                 self._workers.depart(child, self._booted.settings.workers)
             case "pong" if self.stage is Stage.STARTING and child.ready:
