@@ -86,7 +86,7 @@ class Picture:
         """
         now = time.time()
         ends = [report.due for report in (self.report, self.trial) if report is not None and report.due <= now]
-        return attempted < max(now - age, *ends)
+        return attempted < max([now - age, *ends])
 
     def freeze(self) -> None:
         """Render the long part anew; call it after report, problems or book changed."""

@@ -1,0 +1,162 @@
+"""A policy revision from Redis to the mail of a real daemon: put, on trial, in force; with Redis frozen and gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders.daemon import ACCEPT_ALL, Daemon, until
+from tests.builders.redisserver import RedisServer
+from tests.builders.revisions import put
+from tests.clerk.test_follow import Wanted
+from tidegate.revisions import Node, read_node
+from tidegate.store.connection import open_store
+from tidegate.store.nodes import heard
+from tidegate.store.revisions import Revisions
+
+
+def a_rule(name: str, text: str) -> str:
+    """A stored text that refuses everything."""
+    reply = f'{{code: "550 5.7.1", text: "{text}"}}'
+    return f"version: 1\nrules:\n  - id: {name}\n    when: always\n    do: {{reject: {reply}}}\n...\n"
+
+
+ONE, TWO = {"stop": a_rule("stop", "one")}, {"stop": a_rule("stop", "two")}
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def a_daemon(folder: Path, server: RedisServer, **settings: object) -> Daemon:
+    """One that follows this Redis, with a file that accepts all mail."""
+    folder.mkdir(exist_ok=True)
+    wanted = {"redis": server.url, "environment": "test", "redis_poll": "0.3s", "node": folder.name, "workers": 2}
+    daemon = Daemon(folder, **{**wanted, **settings})
+    daemon.policy(ACCEPT_ALL)
+    return daemon
+
+
+def editor(server: RedisServer) -> Revisions:
+    return Revisions(open_store(Wanted(server.url), 5.0))
+
+
+def said(daemon: Daemon) -> str:
+    """The reply to one message, without its reference."""
+    return daemon.message().partition(" (")[0]
+
+
+def in_force(daemon: Daemon, number: int) -> dict[str, Any]:
+    """Its status, once this revision is in force on all workers."""
+
+    def there() -> dict[str, Any]:
+        status = daemon.status()
+        ready = status and daemon.generation() == status["generation"]["number"]
+        return status if ready and status["redis"]["revision"]["number"] == number else {}
+
+    found: dict[str, Any] = until(there, f"revision {number} is in force")
+    return found
+
+
+def reports(server: RedisServer) -> dict[str, Node]:
+    found = [read_node(one.report) for one in heard(open_store(Wanted(server.url), 5.0)) if one.report]
+    return {one.name: one for one in found if isinstance(one, Node)}
+
+
+def test_put_is_in_force(tmp_path: Path, server: RedisServer) -> None:
+    """The environment has no revision at first: the files serve. What is put serves on every worker; the status says
+    from where, and the fleet hears of it."""
+    with a_daemon(tmp_path / "mx1", server) as daemon:
+        daemon.start()
+        until(lambda: said(daemon) == "accept", "the files serve")
+        put(editor(server), ONE)
+        status = in_force(daemon, 1)
+        assert {said(daemon) for _ in range(6)} == {"550 5.7.1 one"}
+        entry = next(one for one in status["entries"] if one["key"] == "rule stop")
+        assert entry["source"].startswith("redis:test/stop@")
+        assert status["redis"]["link"]["up"]
+        node = until(lambda: (found := reports(server).get("mx1")) and found.revision == 1 and found, "it is told")
+        assert (1, 1, 0, status["generation"]["digest"]) == (node.loaded, node.head, node.canary, node.digest)
+        assert not daemon.alerts()
+        put(editor(server), {}, removed=["stop"])
+        in_force(daemon, 2)
+        assert "accept" == said(daemon)
+
+
+def test_on_trial_first(tmp_path: Path, server: RedisServer) -> None:
+    """A revision is a canary as an edit of a file is; one that is urgent is not."""
+    with a_daemon(tmp_path / "mx1", server, canary_share="50%", canary_time="1h", canary_longest="1h") as daemon:
+        put(editor(server), ONE)
+        daemon.start()
+        in_force(daemon, 1)
+        put(editor(server), TWO)
+        status = until(lambda: (one := daemon.status()) and one["canary"]["runs"] and one, "it is on trial")
+        assert (1, 2) == (status["redis"]["revision"]["number"], status["redis"]["canary"]["number"])
+        node = until(lambda: (found := reports(server).get("mx1")) and found.canary and found, "it is told")
+        assert (2, 1) == (node.loaded, node.revision)
+        put(editor(server), {"stop": a_rule("stop", "three")}, urgent="an outbreak")
+        status = in_force(daemon, 3)
+        assert ("urgent", "an outbreak") == (status["canary"]["outcome"], status["canary"]["reason"])
+        assert "550 5.7.1 three" == said(daemon)
+
+
+def test_redis_frozen_under_load_and_gone_at_a_restart(tmp_path: Path, server: RedisServer) -> None:
+    """Mail is judged as before throughout; one alert, which clears; a restart without Redis serves the snapshot."""
+    with a_daemon(tmp_path / "mx1", server) as daemon:
+        put(editor(server), ONE)
+        daemon.start()
+        in_force(daemon, 1)
+        server.freeze()
+        replies = {said(daemon) for _ in range(20)}
+        until(lambda: daemon.alerts() == {"redis-down"}, "it is told")
+        replies |= {said(daemon) for _ in range(20)}
+        server.thaw()
+        until(lambda: not daemon.alerts(), "it clears by itself")
+        assert {"550 5.7.1 one"} == replies
+        server.stop()
+        daemon.stop()
+        daemon.start()
+        assert "550 5.7.1 one" == said(daemon)
+        until(lambda: daemon.alerts() == {"redis-down"}, "it is told")
+        assert 1 == daemon.status()["redis"]["revision"]["number"]
+        server.start()  # empty: FLUSHALL would look the same
+        until(lambda: daemon.alerts() == {"revision-older"}, "what is gone is not taken")
+        assert "550 5.7.1 one" == said(daemon)
+        daemon.ask(do="confirm", revision=True)
+        in_force(daemon, 0)
+        assert ("accept", set()) == (said(daemon), daemon.alerts())
+
+
+def test_never_read(tmp_path: Path, server: RedisServer) -> None:
+    """At the very first start nothing may be concluded: mail waits, until Redis was reached once."""
+    server.stop()
+    with a_daemon(tmp_path / "mx1", server) as daemon:
+        daemon.start()
+        assert said(daemon).startswith("451")
+        assert {"revision-unread", "no-generation"} <= daemon.alerts()
+        server.start()
+        until(lambda: said(daemon) == "accept", "it was reached, and has no policy")
+        until(lambda: not daemon.alerts(), "nothing is wrong")
+
+
+def test_it_reverts_by_itself_without_redis(tmp_path: Path, server: RedisServer) -> None:
+    """Commit-confirmed: nobody confirms, Redis is gone, and what was before is in force again."""
+
+    with a_daemon(tmp_path / "mx1", server) as daemon:
+        put(editor(server), ONE)
+        daemon.start()
+        in_force(daemon, 1)
+        put(editor(server), TWO, expires=int(time.time()) + 4)
+        in_force(daemon, 2)
+        assert "550 5.7.1 two" == said(daemon)
+        server.stop()
+        until(lambda: said(daemon) == "550 5.7.1 one", "it has reverted")
+        status = daemon.status()
+        assert (2, True) == (status["redis"]["revision"]["number"], status["redis"]["revision"]["expired"])
+        assert "revision-expired" in daemon.alerts()
