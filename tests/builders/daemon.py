@@ -113,13 +113,15 @@ class Session:
             letter, data = self._event(b"R", f"<{recipient}>\0".encode(), 0x8000)
         return "" if letter == "c" else answer(letter, data)
 
-    def content(self) -> str:
+    def content(self, message_id: str = "") -> str:
         """DATA to end of message; the reply as text: `accept`, `550 5.7.1 …`, `451 …`, `tempfail`."""
         self._macros(b"T", i="4ABC")
         letter, data = self._event(b"T", b"", 0x10000)
         if letter != "c":
             return answer(letter, data)
-        for name, value in (("From", "alice@example.com"), ("To", "bob@example.net"), ("Subject", "hello")):
+        headers = [("From", "alice@example.com"), ("To", "bob@example.net"), ("Subject", "hello")]
+        headers += [("Message-ID", message_id)] if message_id else []
+        for name, value in headers:
             self._event(b"L", f"{name}\0{value}\0".encode(), 0x80)
         self._event(b"N", b"", 0x40000)
         self._event(b"B", b"text\r\n", 0x80000)
@@ -130,9 +132,9 @@ class Session:
             if letter in "acrtdy":
                 return answer(letter, data)
 
-    def message(self, login: str = "alice") -> str:
+    def message(self, login: str = "alice", message_id: str = "") -> str:
         """One whole message."""
-        return self.envelope(login=login) or self.content()
+        return self.envelope(login=login) or self.content(message_id)
 
     def abort(self) -> None:
         """RSET."""

@@ -12,8 +12,7 @@ import structlog
 
 from tidegate.store.ledger import StoreLedger
 
-_AGAIN = 1.0  # seconds between two looks while something is wrong
-_WRITE = 5.0  # seconds after which what Redis told is on record
+_AFTER = 1.0  # seconds from an answer until it is on record, and between two looks while something is wrong
 _log = structlog.get_logger()
 
 
@@ -25,10 +24,9 @@ def start_keeper(ledger: StoreLedger) -> None:
 def _keep(ledger: StoreLedger) -> None:
     pause = threading.Event()
     while True:
-        ledger.troubled.wait(None if ledger.mirror is None else _WRITE)
+        ledger.stirred.wait()
+        pause.wait(_AFTER)
         try:
             ledger.look()
         except Exception as error:  # noqa: BLE001 - the thread's boundary: without it nobody would look again
             _log.error("limits not looked after", exc_info=error)
-        if ledger.troubled.is_set():
-            pause.wait(_AGAIN)

@@ -65,7 +65,7 @@ class StoreLedger:
         self.mirror = Mirror(local) if shared is not None else None
         self.down = ""  # why Redis does not count; "": it does
         self.failed = ""  # why the host's file does not
-        self.troubled = threading.Event()  # something failed that may be whole again
+        self.stirred = threading.Event()  # something is to be written down, or failed and may be whole again
 
     def charge(self, charges: tuple[Charge, ...], retry_of: str, now: float, commit: bool) -> tuple[Usage, ...]:
         """limits.Ledger. `now` says when the message was judged; the stores go by their own clocks."""
@@ -82,6 +82,8 @@ class StoreLedger:
                 self._answered()
                 if self.mirror is not None:
                     self.mirror.saw(charges, answers)
+                    if not self.stirred.is_set():
+                        self.stirred.set()
                 return tuple(one.usage for one in answers)
         return self._without_redis(charges, retry_of, commit)
 
@@ -94,6 +96,7 @@ class StoreLedger:
 
     def look(self) -> None:
         """What the keeper's thread does: try again what failed, write down what Redis told."""
+        self.stirred.clear()  # before the look: what comes now is for the next one
         if self._shared is not None and self.down and self._breaker.allows(self._clock()):
             try:
                 self._shared.probe()
@@ -105,8 +108,8 @@ class StoreLedger:
             self._try_local(self._local.probe)
         if self.mirror is not None:
             self._try_local(self.mirror.write)
-        if not (self.down or self.failed):
-            self.troubled.clear()
+        if self.down or self.failed:
+            self.stirred.set()
 
     def _answered(self) -> None:
         shared = self._shared
@@ -126,7 +129,7 @@ class StoreLedger:
             _log.error("limits are not counted in redis", why=error.why)
         self.down = f"{error.why}: each limit goes by its on_store_down"
         self._breaker.failed(self._clock(), random.random())
-        self.troubled.set()
+        self.stirred.set()
 
     def _without_redis(self, charges: tuple[Charge, ...], retry_of: str, commit: bool) -> tuple[Usage, ...]:
         if self.mirror is not None:
@@ -160,7 +163,7 @@ class StoreLedger:
             if not self.failed:
                 _log.error("limits are not counted here", why=error.why)
             self.failed = error.why
-            self.troubled.set()
+            self.stirred.set()
             return False
         if self.failed:
             self.failed = ""

@@ -1,7 +1,7 @@
 """What Redis last told of each counter, kept by the host, so that an outage goes on from there.
 
-Promises: bounded memory; a message pays for a few assignments. What is new is put into the host's own file every few
-seconds, by the keeper's thread, so that all workers know it and a restart in an outage does too. Refuses: believing it
+Promises: bounded memory; a message pays for a few assignments. What is new is put into the host's own file within a
+second, by the keeper's thread, so that all workers know it and a restart in an outage does too. Refuses: believing it
 while Redis answers.
 """
 
