@@ -75,6 +75,18 @@ CODES: dict[str, tuple[str, str]] = {
         "the exposure ledger can't be kept: what a skipped rule lets pass is not listed",
         "free space in the state directory",
     ),
+    "release-changed": (
+        "files of a release are not what was applied",
+        "apply them as a release of their own: tidegate apply DIR; or go back: tidegate apply --rollback",
+    ),
+    "release-lapsed": (
+        "a release was not confirmed in time, and the one before it serves",
+        "apply it again where it is meant; else tidegate apply --rollback makes it final",
+    ),
+    "release-forced": (
+        "a release was applied past its gates",
+        "apply it, or the next one, through its gates",
+    ),
     "replay-unavailable": (
         "judged messages are not kept for replay, as the setting `replay` asks",
         "see the reason: install python3-cryptography, or free space in the state directory",

@@ -24,6 +24,7 @@ from tidegate.clerk.poller import Poller
 from tidegate.clerk.watch import Watch
 from tidegate.ledger import tend
 from tidegate.live import brakefile
+from tidegate.loader.releases import home_of
 from tidegate.loader.sources import Digester
 from tidegate.observe.counters import Counters
 from tidegate.observe.logs import STDERR, Writer
@@ -153,7 +154,7 @@ class Clerk:
 
     def _look_at_the_sources(self, now: float) -> None:
         above = self.poller.found.row if self.poller else ""
-        digest = self.digester.digest(self.settings.policies, self.lists, above)
+        digest = self.digester.digest(home_of(self.settings.policies, time.time()).path, self.lists, above)
         if self.watch.look(digest, now, self.digester.files):
             self.channel.send("candidate", digest=digest)
 

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
     "limits": ("tidegate.cli.limits", "limits", "What is counted of whom; reset it, or grant more."),
     "alerts": ("tidegate.cli.alerts", "alerts", "Which alerts stand, and who is told."),
+    "apply": ("tidegate.cli.apply", "apply", "Put a whole policy directory into use."),
     "reload": ("tidegate.cli.confirm", "reload", "Load the policies now."),
     "confirm": ("tidegate.cli.confirm", "confirm", "What is missing is meant to be gone."),
     "brake": ("tidegate.cli.brake", "brake", "Take rules back for a while."),

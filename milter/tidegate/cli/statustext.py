@@ -149,6 +149,8 @@ def _in_force(document: Document, now: float) -> Iterator[str]:
     elif not document["desired"]["active"]:
         on_trial = document.get("canary", {}).get("runs")
         attempt += f", and what is on disk is {'on trial' if on_trial else 'not in force'}"
+    if document["desired"].get("release"):
+        attempt += f", release {document['desired']['release'][:12]}"
     yield _row("last load", attempt)
     settings = document["settings"]
     note = " (NOT in force: the last good ones are)" if settings["last_good"] else ""

@@ -39,6 +39,7 @@ class _Run:
 
     examples: int = 0
     scenarios: int = 0
+    instead: str = ""
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -57,7 +58,7 @@ def test(
     site = site_if_there(config)
     known = conventions(site, default_realm, recipient_delimiter)
     chosen = paths or (site.settings.policies if site and site.settings else POLICIES,)
-    tried = json.loads(run_confined(lambda progress: _try_all(chosen, known, progress)))
+    tried = json.loads(run_confined(lambda progress: try_paths(chosen, known, progress)))
     failures = [Failure(**one) for one in tried["failures"]]
     if as_json:
         emit(tried)
@@ -68,13 +69,19 @@ def test(
     sys.exit(1 if failures else 0)
 
 
-def _try_all(paths: tuple[str, ...], conventions: Conventions, progress: Callable[[str], None]) -> str:
-    """In the confined child: all of them, as JSON."""
-    run = _Run()
+def try_paths(
+    paths: tuple[str, ...], conventions: Conventions, progress: Callable[[str], None], instead: str = ""
+) -> str:
+    """In the confined child: all of them, as JSON of what was tried and of each failure.
+
+    `instead`: a policy directory that stands in for those that scenario files name.
+    """
+    run = _Run(instead=instead)
     for path in paths:
         progress(path)
         _try_path(path, conventions, run)
-    return json.dumps(asdict(run))
+    failures = [asdict(one) for one in run.failures]
+    return json.dumps({"examples": run.examples, "scenarios": run.scenarios, "failures": failures})
 
 
 def _try_path(path: str, conventions: Conventions, run: _Run) -> None:
@@ -145,7 +152,7 @@ def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
     for scenario in scenarios:
         key = (scenario.policy, scenario.conventions)
         if key not in opened:
-            opened[key] = _open(scenario, base)
+            opened[key] = _open(scenario, base, run.instead if run is not None else "")
         if run is not None:
             run.scenarios += 1
         place = _at(path, scenario.place)
@@ -164,14 +171,14 @@ def scenario_failures(path: str, run: _Run | None = None) -> Iterator[Failure]:
                 yield Failure(f"{path}: {one.place}", "policy", one.code, "a valid policy", one.message)
 
 
-def _open(scenario: Scenario, base: str) -> Opened:
+def _open(scenario: Scenario, base: str, instead: str) -> Opened:
     written, conventions = scenario.policy, scenario.conventions
     before = _text(written.before, base, conventions)[0] if written.before else None
     if written.text:
         return open_sources((Source("policy.yaml", written.text.encode()),), files_of(base), conventions, (), before)
     if before is not None:
         raise UnableError(f"{scenario.place}: `before` goes with a policy that is written in the scenario file")
-    return open_policies(os.path.join(base, written.path), conventions)
+    return open_policies(instead or os.path.join(base, written.path), conventions)
 
 
 def _text(text: str, base: str, conventions: Conventions) -> Opened:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from tidegate import image, live
 from tidegate.alerts import problem
 from tidegate.live import proven
-from tidegate.loader import baseline, proof
+from tidegate.loader import baseline, proof, releases
 from tidegate.loader import sources as directory
 from tidegate.loader.confine import Confined
 from tidegate.loader.hints import hints_of
@@ -78,6 +78,8 @@ class _Basis:
     lists: _ListFiles
     read: float  # POSIX seconds: when
     began: float  # monotonic
+    home: releases.Home  # where the files are
+    whole: bool  # are they a release, as it was applied? What it lacks is meant to be gone
     stands: str = ""  # digest of all of it; "": it is not whole
 
     @property
@@ -88,7 +90,9 @@ class _Basis:
 
 def work(child: Confined, request: Request) -> None:
     """Do it, and leave report and image in the child's memory files. Raises whatever goes wrong."""
-    known = _read(child, request)
+    home = releases.home_of(request.policies, time.time())
+    request = replace(request, policies=home.path)  # one folder, whatever becomes of a link meanwhile
+    known = _read(child, request, home)
     unread = _unread(request, known)
     if unread and not known.accepted.texts:
         _nothing(child, request, unread, known)
@@ -117,16 +121,20 @@ def work(child: Confined, request: Request) -> None:
     _write(child.result, encode(replace(report, recorded=recorded)))
 
 
-def _read(child: Confined, request: Request) -> _Basis:
+def _read(child: Confined, request: Request, home: releases.Home) -> _Basis:
     began, read = time.monotonic(), time.time()
     child.progress("the policy directory")
     found = directory.read_directory(request.policies)
+    wrong = releases.changed(home.path, found) if home.digest else ()
+    whole = bool(home.digest) and not wrong
     before, problems = (live.Known(), ()) if request.instead_of else live.read_known(request.state)
-    sources, lost = _believed(request, found, before.accepted)
+    sources, lost = _believed(request, found, before.accepted, whole)
     above = _above(request, before.accepted, read)
-    problems = (*problems, *lost, *above.problems, *directory.problems(found), *request.problems)
+    told = (*directory.problems(found), *releases.remarks(home, wrong))
+    problems = (*problems, *lost, *above.problems, *told, *request.problems)
     kept = _without(sources, request.skip)
-    return _Basis(found, before, sources, kept, above, problems, _ListFiles(request.policies), read, began)
+    lists = _ListFiles(request.policies)
+    return _Basis(found, before, sources, kept, above, problems, lists, read, began, home, whole)
 
 
 def _above(request: Request, accepted: live.Accepted, now: float) -> Over:
@@ -148,12 +156,13 @@ def _settled(child: Confined, request: Request, known: _Basis) -> LoadedPolicy:
     if request.confirmed or live.returned(known.stands, accepted, time.time()):
         return policy
     gone = live.vanished(policy.loaded, accepted, known.above.overlay(policy.covered))
-    if not gone:
+    revised = not accepted.overlay.texts.union(policy.covered.removed).isdisjoint(gone)
+    if not gone or (known.whole and not revised):
         return policy
     known.stands = ""
     known.problems += (live.mass_vanish(gone, accepted),)
     known.kept += (Source(_GONE, error="more than half of all entries are gone at once"),)
-    if not accepted.overlay.texts.union(policy.covered.removed).isdisjoint(gone):
+    if revised:
         number = known.above.revised.number
         known.above = known.above.held(f"revision {number} takes away more than half of the entries at once")
     return _load(child, request, known)
@@ -192,6 +201,7 @@ def _report(
         sources=directory.described(known.found, known.sources, lists.read),
         urgent=above.urgent,
         revised=above.revised,
+        release=known.home.digest,
     )
     return _with_faces(report, loaded, above)
 
@@ -217,12 +227,12 @@ def _build(child: Confined, request: Request, policy: LoadedPolicy, before: imag
 
 
 def _believed(
-    request: Request, found: directory.Directory, accepted: live.Accepted
+    request: Request, found: directory.Directory, accepted: live.Accepted, whole: bool
 ) -> tuple[tuple[Source, ...], tuple[Problem, ...]]:
     """The sources as far as they may be believed, and what was lost."""
     # A directory, say, in the place of a file that held entries: the file is unreadable, not gone.
     replaced = tuple(Source(name, error=why) for name, why in found.ignored if name in accepted.files)
-    return live.guard((*found.sources, *replaced), found.error, accepted, request.confirmed)
+    return live.guard((*found.sources, *replaced), found.error, accepted, request.confirmed or whole)
 
 
 def _earlier(descriptor: int) -> image.Earlier:
@@ -282,7 +292,12 @@ def _doubtful(request: Request, known: _Basis) -> str:
         missing = baseline.unread(request.instead_of, request.state, request.environment)
         return missing or ("" if known.sources else f"{request.policies} holds no baseline")
     empty = not known.sources and not known.above.layer.sources
-    lost = empty and not known.accepted.number and not request.confirmed and bool(proven.known(request.state))
+    lost = (
+        empty
+        and not known.accepted.number
+        and not (request.confirmed or known.whole)
+        and bool(proven.known(request.state))
+    )
     return "the policy directory is empty, and the record of what it held is lost" if lost else ""
 
 
@@ -306,7 +321,7 @@ def _load(
         progress=child.progress,
         skip={**dict.fromkeys(request.skip, _KILLER), **failed},
         last_file=KeptLists(request.state),
-        confirmed=request.confirmed,
+        confirmed=request.confirmed or known.whole,
         stale=accepted.stale,
         broken=accepted.broken,
         layer=known.above.layer,

@@ -55,6 +55,7 @@ class Report:
     hints: Hints = field(default_factory=Hints)  # for the brake
     read: float = 0.0  # POSIX seconds: when the sources were
     sources: tuple[SourceFile, ...] = ()
+    release: str = ""  # digest of the release that was read (loader/releases.py); "": the directory is none
     recorded: bool = False  # its record of accepted entries lies there to be moved (live/acceptance.py)
     urgent: str = ""  # why what came of it must not wait for a canary, as its revision says
     revised: Revised = field(default_factory=Revised)
@@ -83,6 +84,7 @@ def encode(report: Report) -> bytes:
             "hints": report.hints.document(),
             "read": report.read,
             "sources": [asdict(source) for source in report.sources],
+            "release": report.release,
             "recorded": report.recorded,
             "urgent": report.urgent,
             "revised": report.revised.document(),
@@ -114,6 +116,7 @@ def decode(data: bytes) -> Report:
             hints=hints_from(values["hints"]),
             read=float(values["read"]),
             sources=tuple(_source(one) for one in values["sources"]),
+            release=str(values.get("release", "")),
             recorded=bool(values.get("recorded", False)),
             urgent=str(values["urgent"]),
             revised=revised_from(values["revised"]),

@@ -51,6 +51,7 @@ class Picture:
     since: float = 0.0  # when this generation was loaded
     loaded: float = 0.0  # when a load last succeeded, with or without a new generation
     desired: str = ""  # digest of the sources as last seen by a load
+    release: str = ""  # and of the release that they are, where they are one
     sources: tuple[SourceFile, ...] = ()  # as last read
     looked: float = 0.0  # when
     book: Book = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Picture:
     def read(self, report: Report) -> None:
         """A load has read the sources, whatever came of it."""
         self.desired, self.sources, self.looked = report.sources_digest, report.sources, report.read
+        self.release = report.release
 
     def due(self, attempted: float, age: float) -> bool:
         """Are the same sources to be read again? After `age` seconds (dates pass), and when a `max_stale` ends.
@@ -145,7 +147,11 @@ class Picture:
                 "counts": dict(self.report.counts),
                 "states": self.states(),
             },
-            "desired": {"sources_digest": self.desired, "active": self.desired == self.report.sources_digest},
+            "desired": {
+                "sources_digest": self.desired,
+                "active": self.desired == self.report.sources_digest,
+                "release": self.release,
+            },
             "load": {"succeeded": self.loaded, **loading},
             "workers": [
                 {
