@@ -178,7 +178,7 @@ def test_redis_goes_away(fault: str, tmp_path: Path, server: RedisServer) -> Non
             server.thaw()
         until(lambda: not any("limits-local" in daemon.alerts() for daemon in daemons), "it is over")
         sent(one)
-        # Killed, it has lost its counts. Frozen, it has done at last what nobody waited for any more, and kept the rest.
+        # Killed, it lost its counts. Frozen, it kept them, and has done at last what nobody waited for any more.
         assert used(other, "alice") == 1 if fault == "killed" else used(other, "alice") >= 3
 
 
