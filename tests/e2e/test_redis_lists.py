@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.builders.daemon import Daemon, Session, until
 from tests.builders.redisserver import RedisServer
 from tests.builders.storesettings import StoreWords
+from tidegate.cli import main
 from tidegate.live import snapshot
 from tidegate.store.connection import open_store
-from tidegate.store.lists import Entry, ListStore, Removal
+from tidegate.store.lists import Entry, ListStore
 
 POLICY = """version: 1
 lists:
@@ -40,7 +43,7 @@ def lists_of(server: RedisServer) -> ListStore:
     return ListStore(open_store(StoreWords(server.url), 2.0))
 
 
-def put(server: RedisServer, *entries: Entry | Removal, name: str = "suspended") -> str:
+def put(server: RedisServer, *entries: Entry, name: str = "suspended") -> str:
     return str(lists_of(server).write(name, entries, time.time()).version)
 
 
@@ -63,6 +66,12 @@ def in_force(daemon: Daemon, version: str, name: str = "suspended") -> None:
         lambda: known(daemon, name).get("version") == version and known(daemon, name)["in_force"],
         f"version {version} of {name} on all workers",
     )
+
+
+def person(daemon: Daemon, *words: str) -> tuple[int, bool]:
+    """A command with --wait: its exit code, and whether it was in force on all workers when it came back."""
+    done = CliRunner().invoke(main, [*words, "--config", str(daemon.config), "--wait", "--json"])
+    return done.exit_code, json.loads(done.stdout)["wait"]["in_force"]
 
 
 def on_disk(daemon: Daemon, version: str, name: str = "suspended") -> None:
@@ -96,15 +105,16 @@ def test_entries_act_without_a_new_generation(tmp_path: Path, server: RedisServe
         early = Session(daemon.socket)
         early.greet()
         early.envelope(login="alice")
-        in_force(daemon, put(server, Entry("alice")))
+        assert (0, True) == person(daemon, "suspend", "Alice", "--reason", "phished", "--for", "1h")
         assert {"550"} == replies(daemon, "alice")
         assert "accept" == early.content()
         early.close()
 
         in_force(daemon, put(server, Entry("alice"), name="vip"), "vip")
         assert {"accept"} == replies(daemon, "alice")
-        in_force(daemon, put(server, Removal("alice"), name="vip"), "vip")
-        in_force(daemon, put(server, Removal("alice"), Entry("mallory", time.time() + 1.5)))
+        assert (0, True) == person(daemon, "list", "rm", "vip", "alice")
+        assert (0, True) == person(daemon, "release", "alice")
+        in_force(daemon, put(server, Entry("mallory", time.time() + 1.5)))
         assert ({"accept"}, {"550"}) == (replies(daemon, "alice"), replies(daemon, "mallory"))
         until(lambda: reply(daemon, "mallory") == "accept", "the entry ends")
         assert generation == daemon.generation()

@@ -23,10 +23,13 @@ from tidegate.cli.why import DAMAGED, opened, rotated
 from tidegate.observe.masking import masked
 from tidegate.settings import Settings
 from tidegate.store import database
+from tidegate.store.connection import StoreError, open_store
 from tidegate.store.counting import UncountedError
+from tidegate.store.lists import ListStore
 from tidegate.store.opening import open_shelf, own_shelf
 
 _SPOOLS = ("mail", "notices")  # folders of the state directory with what is on its way out
+_PATIENCE = 5.0  # seconds for each answer of Redis
 _LARGEST = 256 << 20  # bytes of a record that are searched
 
 
@@ -152,6 +155,8 @@ def _left(state: str, names: Sequence[str], site: Site | None) -> Iterator[Left]
         "what an admin wrote is in force; the records follow an edit, what is proven with the third generation",
         f"grep -rniwF {words} {shlex.quote(policies)}" if policies else "",
     )
+    if settings is not None and settings.redis:
+        yield _live_lists(settings, names)
     log = settings.log if settings else ""
     if log and log != "stderr":
         yield from _log(log, names, words)
@@ -169,6 +174,27 @@ def _left(state: str, names: Sequence[str], site: Site | None) -> Iterator[Left]
     )
     yield Left("Postfix's log", None, "not ours; it leaves by rotation", f"zgrep -iwF {words} /var/log/mail.log*")
     yield Left("backups of all of these", None, "not ours")
+
+
+def _live_lists(settings: Settings, names: Sequence[str]) -> Left:
+    """Entries of live lists: what a person put there stays in force, a suspension for one."""
+    found: dict[str, list[str]] = {}
+    link = open_store(settings, _PATIENCE)
+    store = ListStore(link)
+    why = "an entry is in force until somebody takes it off; the audit stream forgets by its length"
+    try:
+        for name in store.versions():
+            entries = store.some(name, names)
+            found[name] = [key for key, entry in zip(names, entries, strict=True) if entry is not None]
+    except StoreError as error:
+        return Left(
+            "live lists in Redis", None, f"{why}; {error.why}", f"tidegate list show NAME {shlex.quote(names[0])}"
+        )
+    finally:
+        link.close()
+    held = {name: keys for name, keys in found.items() if keys}
+    commands = [f"tidegate list rm {name} {' '.join(map(shlex.quote, keys))}" for name, keys in held.items()]
+    return Left("live lists in Redis", sum(map(len, held.values())), why, " && ".join(commands))
 
 
 def _log(log: str, names: Sequence[str], words: str) -> Iterator[Left]:

@@ -17,7 +17,7 @@ _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
     "totals", "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries",
-    "sources", "problems", "alerts", "notifications", "brake",
+    "sources", "problems", "alerts", "notifications", "brake", "lists",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -35,6 +35,7 @@ def text(document: Document) -> str:
         *_poisoned(document, now),
         *_in_force(document, now),
         *_sources(document, now),
+        *_live_lists(document, now),
         *_totals(document),
         *_brake(document),
         *told_lines(document.get("notifications", {}), now),
@@ -174,6 +175,16 @@ def _canary(canary: Document, now: float) -> str:
 def _side(side: Document) -> str:
     judged, stopped = side["judged"], side["stopped"]
     return f"{judged['messages']} messages of {judged['senders']} senders, {stopped['messages']} stopped"
+
+
+def _live_lists(document: Document, now: float) -> Iterator[str]:
+    for one in document.get("lists", {}).get("live", ()):
+        state = "in force" if one["in_force"] else "not on all workers yet" if one["read"] else "NEVER READ"
+        if one["overdue"]:
+            state += ", OVERDUE"
+        confirmed = f", confirmed {age(max(0.0, now - one['confirmed']))} ago" if one["confirmed"] else ""
+        why = f": {one['why']}" if one["why"] else ""
+        yield _row("list", f"{one['list']}: {one['entries']} entries, {state}{confirmed}{why}")
 
 
 def _sources(document: Document, now: float) -> Iterator[str]:

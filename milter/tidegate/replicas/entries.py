@@ -26,12 +26,12 @@ class EntryReader:
         self.form = form
         self.kind = kind_of(form)
         self._conventions = conventions
-        self._own = own_keys(self.kind, conventions)
+        self.own = own_keys(self.kind, conventions)
         self._name = form if form == "logins" else ""
 
     def key(self, text: str) -> tuple[str, str]:
         """The key under which the entry is looked up, and what is wrong with it."""
-        if self._own is not None and self._own.match(text):
+        if self.own is not None and self.own.match(text):
             return text, ""
         if not text.isprintable():
             return "", f"{text[:80]!r} holds what can't be printed"
@@ -40,13 +40,17 @@ class EntryReader:
         member = normalise(self.kind, text, self._conventions)
         return ("", member) if isinstance(member, str) else (member.key, "")
 
+    def value(self, text: str) -> tuple[str, str]:
+        """One value of a map, and what is wrong with it."""
+        return map_value(self._name, text, self._conventions)
+
     def values(self, texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """The values of an entry of a map, and what is wrong with them."""
         if self.kind is not ListKind.MAP:
             return (), "only a map has values" if texts else ""
         found: dict[str, None] = {}
         for text in texts:
-            value, why = map_value(self._name, text, self._conventions)
+            value, why = self.value(text)
             if why:
                 return (), why
             found[value] = None
