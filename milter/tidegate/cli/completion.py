@@ -34,13 +34,24 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 def rule_ids(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
     """The rules that the daemon of this machine has in force."""
+    return [name for kind, name in _entries() if kind == "rule" and name.startswith(typed)]
+
+
+def entry_ids(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """Its entries of every kind: the id, or KIND/ID where that is what is typed."""
+    found = _entries()
+    return [text for kind, name in found for text in (name, f"{kind}/{name}") if typed and text.startswith(typed)] or [
+        name for _, name in found if not typed
+    ]
+
+
+def _entries() -> list[tuple[str, str]]:
     try:
         entries = ask(STATE, {"do": "status"}, _PATIENCE).get("entries", ())
-        keys = [str(entry["key"]) for entry in entries]
+        keys = [str(entry["key"]).partition(" ") for entry in entries]
     except (UnreachableError, KeyError, TypeError):
         return []  # no daemon runs here, or this account may not ask it
-    ids = [key.removeprefix("rule ") for key in keys if key.startswith("rule ")]
-    return [one for one in ids if one.startswith(typed)]
+    return [(kind, name) for kind, _, name in keys]
 
 
 def field_names(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:

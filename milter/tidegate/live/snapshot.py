@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -150,6 +150,19 @@ def earlier(state: str, environment: str) -> Snapshot | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def readable(state: str, environment: str) -> Iterator[Snapshot]:
+    """All that can be used, the newest first; nothing where the folder can't be read."""
+    try:
+        found = _files(Path(state) / FOLDER, environment)
+    except OSError:
+        return
+    for path in reversed(found):
+        try:
+            yield decode(records.read(path))
+        except (OSError, ValueError):
+            continue
 
 
 def next_serial(state: str, environment: str) -> int:

@@ -29,7 +29,7 @@ local number, record = unpack(redis.call('HMGET', KEYS[1], 'number', 'record'))
 if (number or '') ~= ARGV[1] or (record or '') ~= ARGV[2] then
   return {'conflict', number or '', record or ''}
 end
-local at = 8
+local at = 9
 local function put(key, count)
   for _ = 1, count do
     if redis.call('HGET', key, ARGV[at]) ~= ARGV[at + 1] then
@@ -40,6 +40,7 @@ local function put(key, count)
 end
 put(KEYS[2], tonumber(ARGV[6]))
 put(KEYS[3], tonumber(ARGV[7]))
+put(KEYS[4], tonumber(ARGV[8]))
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
 redis.call('HSET', KEYS[1], 'number', ARGV[3], 'record', ARGV[4])
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', unpack(ARGV, at))
@@ -144,12 +145,14 @@ class Revisions:
         texts: Mapping[str, str],
         onto: Head,
         what: Mapping[str, str],
+        lost: Sequence[Revision] = (),
     ) -> Moved | Conflict:
         """Put a revision in force, if the head is still `onto`.
 
-        `manifests` are those that the record names, `texts` those entries (by SHA-256) that Redis may not have yet;
-        `what` goes into the audit stream beside the record's own fields. Where the answer is lost on its way the head
-        is looked at once more: it says whether the commit was done. Raises StoreError.
+        `manifests` are those that the record names, `texts` those entries (by SHA-256) that Redis may not have yet,
+        `lost` records that it lost and that are put back, so that daemons find the one they have; `what` goes into
+        the audit stream beside the record's own fields. Where the answer is lost on its way the head is looked at once
+        more: it says whether the commit was done. Raises StoreError.
         """
         arguments: list[str | bytes | int] = [
             onto.number,
@@ -158,11 +161,13 @@ class Revisions:
             revision.canonical(),
             LOG_LINES,
         ]
-        arguments += [len(texts), len(manifests)]
+        arguments += [len(texts), len(manifests), len(lost)]
         for sha, text in texts.items():
             arguments += [sha, text]
         for manifest in manifests:
             arguments += [manifest.digest(), manifest.canonical()]
+        for record in lost:
+            arguments += [record.number, record.canonical()]
         for name, value in (*logged(revision).items(), *what.items()):
             arguments += [name, value]
         keys = self.keys

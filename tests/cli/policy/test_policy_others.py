@@ -12,6 +12,8 @@ import pytest
 from tests.builders.editor import RULES, Editor, Ended
 from tests.builders.redisserver import RedisServer
 from tests.builders.stored import document, put, revisions_of, rule
+from tidegate.live import snapshot
+from tidegate.live.snapshot import Snapshot
 from tidegate.revisions import Revision
 from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Revisions
@@ -110,6 +112,13 @@ def test_list(editor: Editor) -> None:
         "rule stop": (False, "10-site.yaml:5:5"),
         "rule keep": (True, "10-site.yaml:8:5"),
     } == rows
+
+
+def test_list_names_what_lies_there_by_hand(editor: Editor, server: RedisServer) -> None:
+    """Entries that nobody reviewed, and that they are not in force."""
+    server.ask("HSET", "{tidegate:prod}:unreviewed", "block-x", document("block-x"))
+    assert re.search(r"block-x +UNREVIEWED, written by hand: not in force\n", editor.run("list").output)
+    assert ["block-x"] == editor.run("list", "--json").document["unreviewed"]
 
 
 def test_list_without_policy_files(tmp_path: Path, server: RedisServer, editor: Editor) -> None:
@@ -226,6 +235,40 @@ def test_rollback_instead_of_a_confirmation(editor: Editor, server: RedisServer)
     assert found.revision is not None
     assert (3, None) == (found.revision.number, found.revision.expires)
     assert "nothing to do" in editor.run("confirm").output
+
+
+def _fetched(editor: Editor, server: RedisServer) -> None:
+    """The daemon of this machine has the head on record."""
+    found = content(server)
+    (editor.folder / "state").mkdir(exist_ok=True)
+    kept = Snapshot(1, "prod", 1.0, found.revision, found.manifest, found.fallback, found.texts)
+    snapshot.write(str(editor.folder / "state"), kept)
+
+
+@pytest.mark.parametrize("dump", [False, True], ids=["flushed", "an old dump"])
+def test_what_redis_has_lost_is_put_back_from_the_record_here(editor: Editor, server: RedisServer, dump: bool) -> None:
+    """Nothing is built on what is left; rollback brings all of it back, and daemons find the revision they have."""
+    old = content(server)
+    assert old.revision is not None
+    editor.put(document("other"))
+    _fetched(editor, server)
+    before = content(server)
+    server.flush()
+    if dump:
+        revisions = revisions_of(server)
+        revisions.commit(old.revision, [old.manifest], old.texts, revisions.head(), {})
+    done = editor.put(document("more"))
+    assert 2 == done.code, done
+    assert (
+        "this machine has fetched revision 2 from it before: tidegate policy rollback 2 puts that back" in done.errors
+    )
+    back = editor.run("rollback", "2")
+    assert 0 == back.code, back
+    after = content(server)
+    assert after.revision is not None
+    assert (3, before.manifest, before.texts) == (after.revision.number, after.manifest, after.texts)
+    assert before.revision == revisions_of(server).revision(2)
+    assert 0 == editor.put(document("more")).code
 
 
 # push, export

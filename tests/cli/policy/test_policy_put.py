@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,6 +211,20 @@ def test_words_of_a_person_are_one_line(editor: Editor, server: RedisServer) -> 
     assert 0 == editor.put(RULES, "--reason", "two\nlines\x1b[31m and größe").code
     assert "two lines [31m and größe" == content(server).revision.reason  # type: ignore[union-attr]
     assert 2 == editor.put(document("stop"), "--reason", "x" * 501).code
+
+
+def test_bytes_that_are_no_text(editor: Editor, server: RedisServer) -> None:
+    """In the name of a file, in a reason, in an author: shown, stored as text, or refused; never a traceback."""
+    name = editor.folder / os.fsdecode(b"p\xff\x1b[2J.yaml")
+    name.write_text(RULES.replace("when", "wen"))
+    done = editor.run("put", str(name))
+    assert (1, False) == (done.code, "\x1b" in done.output)
+    name.write_text(RULES)
+    assert 0 == editor.run("put", str(name), "--reason", os.fsdecode(b"a\xffb"), "--author", os.fsdecode(b"\xff")).code
+    found = content(server).revision
+    assert found is not None
+    assert "a b" == found.reason
+    assert found.author.isprintable()
 
 
 def test_somebody_was_faster(editor: Editor, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ class Edition:
     after: Manifest
     texts: Mapping[str, str] = field(default_factory=dict)  # those that Redis may not have
     expect: Sequence[Expected] = ()  # what was expected of entries before
+    kept: Revision | None = None  # what this machine fetched last, where Redis does not have it any more
 
 
 def unsigned(revision: Revision) -> Revision:
@@ -65,7 +66,8 @@ def commit(opened: Session, change: Edition, now: float, signer: Signer = unsign
     manifests = [change.after, *([change.before] if revision.fallback else [])]
     changes = compare(change.before, change.after)
     what = {"event": change.why.event, "changes": _summary(changes)}
-    found = opened.revisions.commit(revision, manifests, change.texts, change.onto, what)
+    lost = [change.kept] if change.kept else []
+    found = opened.revisions.commit(revision, manifests, change.texts, change.onto, what, lost)
     return found if isinstance(found, Conflict) else found.revision
 
 
@@ -81,7 +83,7 @@ def record(opened: Session, change: Edition, now: float) -> Revision:
         if len(text) > limit:
             raise UnableError(f"the {what} is longer than {limit} characters")
     return Revision(
-        number=parent + 1,
+        number=max(parent, change.kept.number if change.kept else 0) + 1,
         parent=parent,
         manifest=change.after.digest(),
         environment=opened.environment,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli.completion import rule_ids
+from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError, safe, show
 from tidegate.cli.policy.candidate import Cut, check, cut
 from tidegate.cli.policy.committing import Edition, Why, commit, done, lost, nothing_to_do
@@ -23,6 +23,7 @@ from tidegate.cli.policy.session import (
     Standing,
     asking,
     must_be_confirmed,
+    must_not_be_behind,
     session,
     standing,
 )
@@ -33,7 +34,7 @@ _TRIES = 5  # times that somebody else may be faster, with other entries
 
 
 @click.command()
-@click.argument("name", metavar="ID", shell_complete=rule_ids)
+@click.argument("name", metavar="ID", shell_complete=entry_ids)
 @saying
 @asking
 def edit(name: str, why: Why, asked: Asked) -> None:
@@ -47,6 +48,7 @@ def edit(name: str, why: Why, asked: Asked) -> None:
     """
     with session(asked) as opened:
         stands = standing(opened)
+        must_not_be_behind(opened, stands)
         must_be_confirmed(stands, time.time())
         key, text = text_of(opened, stands, name)
         draft = _Draft(key, text)

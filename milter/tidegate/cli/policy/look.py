@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import click
 
-from tidegate.cli.completion import rule_ids
+from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.policy.candidate import cut, look
 from tidegate.cli.policy.session import Asked, Session, Standing, asking, key_named, session, standing
 from tidegate.cli.statustext import moment
+from tidegate.live import snapshot
 from tidegate.loader.sources import FILE_LIMIT, read_file
 from tidegate.model import Entry, EntryKey
-from tidegate.revisions import EMPTY, Change, Flaw, Manifest, compare
-from tidegate.store.contents import Refused, content_of
+from tidegate.revisions import EMPTY, Change, Flaw, Manifest, Revision, compare
+from tidegate.store.contents import Refused, content_of, loose
 
 _SHOWN = 8  # characters of a digest
 
@@ -36,15 +37,20 @@ def list_entries(asked: Asked) -> None:
         overrides = _overrides(opened, stands, manifest)
         rows = [(key, sha, overrides.get(key, "")) for key, sha in manifest.shas.items()]
         rows += [(key, "", overrides.get(key, "")) for key in manifest.removed]
+        by_hand = sorted(loose(opened.revisions))
         if asked.as_json:
             entries = [
                 {"key": str(key), "sha256": sha, "removed": not sha, "overrides": over} for key, sha, over in rows
             ]
-            emit({"environment": opened.environment, "revision": stands.number, "entries": entries})
+            told = {"environment": opened.environment, "revision": stands.number, "entries": entries}
+            emit({**told, "unreviewed": by_hand, "doubts": list(stands.content.doubts)})
             return
         for key, sha, over in sorted(rows, key=lambda row: str(row[0])):
             what = sha[:_SHOWN] if sha else "removed"
             click.echo(safe(f"{key!s:<40} {what}{f'  over {over}' if over else ''}"))
+        for name in by_hand:
+            force = "in force" if opened.settings.redis_unreviewed == "allow" else "not in force"
+            click.echo(safe(f"{name:<40} UNREVIEWED, written by hand: {force}"))
         click.echo(safe(_state(opened, stands)))
 
 
@@ -75,7 +81,7 @@ def _state(opened: Session, stands: Standing) -> str:
 
 
 @click.command()
-@click.argument("name", metavar="ID", shell_complete=rule_ids)
+@click.argument("name", metavar="ID", shell_complete=entry_ids)
 @click.option("--revision", "number", type=click.IntRange(1), help="As it was in that revision.")
 @asking
 def show(name: str, number: int | None, asked: Asked) -> None:
@@ -139,6 +145,7 @@ class Side:
     title: str
     manifest: Manifest
     texts: Mapping[str, str]
+    kept: Revision | None = None  # its record, where only this machine has it
 
 
 @click.command()
@@ -199,6 +206,10 @@ def side_of(opened: Session, name: str, stands: Standing | None) -> Side:
     if stands is not None and number == stands.number:
         return Side(f"revision {number}", stands.content.manifest, stands.content.texts)
     record = opened.revisions.revision(number)
+    here = snapshot.readable(opened.settings.state, opened.environment) if not isinstance(record, Revision) else ()
+    kept = next((one for one in here if one.number == number), None)
+    if kept is not None:
+        return Side(f"revision {number}", kept.manifest, kept.texts, kept.revision)
     if record is None:
         raise UnableError(f"{opened.environment} has no revision {number}; tidegate policy history names them")
     if isinstance(record, Flaw):

@@ -18,12 +18,12 @@ from tidegate.cli.policy.committing import (
     refuse,
     revision_document,
 )
-from tidegate.cli.policy.look import side_of
+from tidegate.cli.policy.look import Side, side_of
 from tidegate.cli.policy.put import saying, why_of
-from tidegate.cli.policy.session import Asked, Session, Standing, asking, session, standing
+from tidegate.cli.policy.session import Asked, Session, Standing, asking, kept_here, session, standing
 from tidegate.cli.statustext import moment
-from tidegate.revisions import Flaw, Manifest, Revision
-from tidegate.store.contents import Content, Refused, fetch
+from tidegate.revisions import Flaw, Revision
+from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Conflict
 
 _MOST = 1000
@@ -103,6 +103,8 @@ def log(count: int, asked: Asked) -> None:
 def rollback(number: int, force: bool, why: Why, asked: Asked) -> None:
     """Put what revision REVISION held into force again, as a new revision. 0 is nothing: the policy files alone.
 
+    What Redis has lost is taken from the records of this machine's daemon, which keeps the last three.
+
     Exit codes: 0 stored, or it is in force; 1 it is not valid here any more, or somebody else was faster; 2 it could
     not be done.
     """
@@ -112,24 +114,25 @@ def rollback(number: int, force: bool, why: Why, asked: Asked) -> None:
         # A head that can't be used is what somebody wants to get away from.
         stands = Standing(head, found if isinstance(found, Content) else Content())
         wanted = side_of(opened, str(number), stands if isinstance(found, Content) else None)
-        _go_back(opened, stands, wanted.manifest, dict(wanted.texts), why_of(why, "rollback"), asked, force, found)
+        _go_back(opened, stands, wanted, why_of(why, "rollback"), asked, force, isinstance(found, Content))
 
 
 def _go_back(
     opened: Session,
     stands: Standing,
-    after: Manifest,
-    texts: dict[str, str],
+    wanted: Side,
     why: Why,
     asked: Asked,
     force: bool,
-    found: Content | Refused,
+    sound: bool,
 ) -> None:
-    now = time.time()
+    """`sound`: the head that is there can be used."""
+    now, after, texts = time.time(), wanted.manifest, dict(wanted.texts)
     before = stands.manifest(now)
     revision = stands.content.revision
     settled = revision is not None and revision.expires is None
-    if before == after and isinstance(found, Content) and (settled or revision is None):
+    behind = _behind(opened, stands)
+    if before == after and sound and not behind and (settled or revision is None):
         nothing_to_do(stands, opened.environment, asked.as_json)
         return
     checked = check(opened, before, after, {**stands.content.texts, **texts})
@@ -137,12 +140,20 @@ def _go_back(
         click.echo("it is not valid here any more; --force puts it into force as far as it is", err=True)
         refuse(checked, asked.as_json, opened.environment)
     expect = revision.expect if revision else ()
-    edition = Edition(why, stands.head, before, after, texts, expect)
+    edition = Edition(why, stands.head, before, after, texts, expect, behind)
     ended = commit(opened, edition, now)
     if isinstance(ended, Conflict):
         lost(ended, edition, opened.environment, asked.as_json)
     else:
         done(ended, edition, checked, asked.as_json)
+
+
+def _behind(opened: Session, stands: Standing) -> Revision | None:
+    """The record that this machine has, where Redis lost it, or went back behind it: numbers go on from there."""
+    kept = kept_here(opened)
+    if kept is None or kept.revision is None or kept.number <= stands.number:
+        return None
+    return kept.revision
 
 
 @click.command()

@@ -12,7 +12,17 @@ import click
 from tidegate.cli.output import UnableError, safe
 from tidegate.cli.policy.candidate import Cut, check, cut, read_bytes
 from tidegate.cli.policy.committing import Edition, Why, commit, done, lost, nothing_to_do, refuse
-from tidegate.cli.policy.session import Asked, Duration, Session, Standing, asking, must_be_confirmed, session, standing
+from tidegate.cli.policy.session import (
+    Asked,
+    Duration,
+    Session,
+    Standing,
+    asking,
+    must_be_confirmed,
+    must_not_be_behind,
+    session,
+    standing,
+)
 from tidegate.revisions import Manifest
 from tidegate.store.revisions import Conflict
 
@@ -105,6 +115,7 @@ def change_to(opened: Session, stands: Standing, after: Manifest, why: Why, aske
     if before == after and not stands.unconfirmed(now) and not (revision and revision.expired(now)):
         nothing_to_do(stands, opened.environment, asked.as_json)
         return
+    must_not_be_behind(opened, stands)
     must_be_confirmed(stands, now)
     fresh = {sha: text for one in cuts for sha, text in one.texts.items()}
     checked = check(opened, before, after, {**stands.content.texts, **fresh}, cuts)

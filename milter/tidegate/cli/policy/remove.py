@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tidegate.cli.completion import rule_ids
+from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError
 from tidegate.cli.policy.candidate import look
 from tidegate.cli.policy.committing import Why
@@ -15,7 +15,7 @@ from tidegate.cli.policy.session import Asked, asking, keys_named, session, stan
 
 
 @click.command()
-@click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=rule_ids)
+@click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=entry_ids)
 @saying
 @click.option("--uncover", is_flag=True, help="Only what Redis says of them: the files' entries count again.")
 @asking

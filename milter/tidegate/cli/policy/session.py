@@ -20,6 +20,8 @@ import click
 
 from tidegate.cli.output import UnableError, safe
 from tidegate.cli.site import CONFIG, find_site
+from tidegate.live import snapshot
+from tidegate.live.snapshot import Snapshot
 from tidegate.model import Conventions, EntryKey, EntryKind
 from tidegate.revisions import Manifest
 from tidegate.settings import Settings
@@ -171,6 +173,22 @@ def standing(opened: Session) -> Standing:
         cure = f"tidegate policy history -e {opened.environment} names the revisions, and rollback puts one into force"
         raise UnableError(f"the policy of {opened.environment} in Redis can't be used: {kind}{found.why}; {cure}")
     return Standing(head, found)
+
+
+def kept_here(opened: Session) -> Snapshot | None:
+    """What the daemon of this machine fetched last, as far as whoever asks may read it."""
+    return next(snapshot.readable(opened.settings.state, opened.environment), None)
+
+
+def must_not_be_behind(opened: Session, stands: Standing) -> None:
+    """Nothing is built on a Redis that lost its data, or is an old dump. Raises UnableError."""
+    kept = kept_here(opened)
+    if kept is not None and kept.number > stands.number:
+        has = f"revision {stands.number}" if stands.number else "no revision"
+        raise UnableError(
+            f"Redis has {has} of {opened.environment}, and this machine has fetched revision {kept.number} from it "
+            f"before: tidegate policy rollback {kept.number} puts that back, from the record here"
+        )
 
 
 def must_be_confirmed(stands: Standing, now: float) -> None:
