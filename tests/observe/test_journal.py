@@ -7,14 +7,14 @@ import signal
 
 import pytest
 
-from tidegate.engine.inquiry import FIRST, SEARCH
+from tidegate.engine.inquiry import COUNTING, FIRST, SEARCH
 from tidegate.observe import journal as written
 from tidegate.observe.journal import RING, ROWS, Flight, Journal, print_of, sender_key
 
 
 def test_the_words_of_the_engine() -> None:
     """The journal reads what the engine writes."""
-    assert (SEARCH, FIRST) == (written._SEARCH, written._FIRST)
+    assert (SEARCH, FIRST, COUNTING) == (written._SEARCH, written._FIRST, written._COUNTING)
 
 
 def test_a_judgement_in_flight() -> None:
@@ -26,6 +26,8 @@ def test_a_judgement_in_flight() -> None:
     row.cells[row.place] = FIRST + 4
     assert [Flight(12.5, 7, 4, -11, 22, 33, 44)] == journal.flights(1)
     assert [] == journal.flights(0)
+    row.cells[row.place] = COUNTING
+    assert [Flight(12.5, 7, None, -11, 22, 33, 44, counting=True)] == journal.flights(1)
     page.end(row)
     assert [] == journal.flights(1)
 

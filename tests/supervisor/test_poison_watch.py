@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.supervisor.test_restrainer import Scene as Restrained
-from tidegate.engine.inquiry import FIRST
+from tidegate.engine.inquiry import COUNTING, FIRST
 from tidegate.live.culprits import Suspect
 from tidegate.live.deaths import NAME, Deaths, read_deaths, write_deaths
 from tidegate.live.watchlist import Watchlist, watchlist_from
@@ -137,6 +137,16 @@ def test_a_death_without_a_judgement(scene: Scene) -> None:
     scene.page.end(scene.judge())
     scene.poison.gone(scene.crew.children[0], KILLED)
     assert 0 == scene.poison.document()["deaths"]
+
+
+def test_a_death_while_limits_are_asked(scene: Scene) -> None:
+    """Neither a rule nor a message is to blame: whoever counts was being asked."""
+    for sender in (1, 2, 3, 4):
+        row = scene.judge(0, sender=sender)
+        row.cells[row.place] = COUNTING
+        scene.poison.gone(scene.crew.children[0], KILLED)
+        scene.tick(1.0)
+    assert ({}, []) == (scene.eased(), [one for one in scene.watchlists() if one is not None])
 
 
 def test_workers_are_told(scene: Scene) -> None:
