@@ -230,8 +230,9 @@ class RedisServer:
         self.ask("CONFIG", "SET", name, value)
 
 
-def certificates(folder: Path, host: str = "localhost") -> None:
-    """A CA (`ca.pem`) and a certificate of `host` with its key (`server.pem`), for RedisServer(tls=True)."""
+def certificates(folder: Path, host: str = "localhost", address: str = "") -> None:
+    """A CA (`ca.pem`) and a certificate of `host` with its key (`server.pem`), for RedisServer(tls=True). It is one of
+    an IP `address` too where that is given: Sentinels name servers by it."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], check=True, cwd=folder, capture_output=True)
@@ -239,7 +240,7 @@ def certificates(folder: Path, host: str = "localhost") -> None:
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test ca")
     openssl("req", *key[:-2], "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={host}")
-    (folder / "names").write_text(f"subjectAltName=DNS:{host}\n", "utf-8")
+    (folder / "names").write_text(f"subjectAltName=DNS:{host}{f',IP:{address}' if address else ''}\n", "utf-8")
     openssl(
         *("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
         *("-days", "2", "-extfile", "names", "-out", "server.crt"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -123,6 +124,39 @@ def test_behind_sentinels() -> None:
         assert fault(link).fault in (Fault.UNREACHABLE, Fault.TIMEOUT)
         until(lambda: _answers(link), "the replica takes over", 30.0)
         works(link)
+
+
+def test_behind_sentinels_with_tls_and_passwords(tmp_path: Path) -> None:
+    """TLS and a login to the Sentinels and to the server, each with its own password."""
+    folders = [tmp_path / name for name in ("m", "s")]
+    folders[0].mkdir()
+    certificates(folders[0], address="127.0.0.1")
+    shutil.copytree(folders[0], folders[1])
+    for name, secret in (("server", "secret1"), ("sentinel", "secret2")):
+        (tmp_path / name).write_text(secret)
+    with RedisServer("tls-auth-clients no", tls=True, folder=folders[0]) as master:
+        master.set_acl("user editor on >secret1 ~* +@all")
+        watch = (
+            f"sentinel monitor policy 127.0.0.1 {master.port} 1",
+            "requirepass secret2",
+            "tls-replication yes",
+            "tls-auth-clients no",
+        )
+        with RedisServer(*watch, tls=True, folder=folders[1], sentinel=True) as sentinel:
+            sentinel.password = "secret2"
+            wanted = Wanted(
+                f"rediss+sentinel://localhost:{sentinel.port}/policy",
+                redis_user="editor",
+                redis_password_file=str(tmp_path / "server"),
+                redis_ca_file=str(folders[0] / "ca.pem"),
+                redis_sentinel_password_file=str(tmp_path / "sentinel"),
+            )
+            until(lambda: _answers(open_store(wanted, TIMEOUT)), "the Sentinel knows the master")
+            works(open_store(wanted, TIMEOUT))
+            for less in ("redis_ca_file", "redis_user", "redis_sentinel_password_file"):
+                assert not _answers(open_store(replace(wanted, **{less: ""}), TIMEOUT)), less
+            plain = replace(wanted, redis=wanted.redis.replace("rediss", "redis"))
+            assert not _answers(open_store(plain, TIMEOUT))
 
 
 def test_in_a_cluster() -> None:
