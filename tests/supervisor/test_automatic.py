@@ -237,6 +237,22 @@ def test_a_canary_that_was_given_up(scene: Scene) -> None:
     assert (frozenset(), frozenset({"new"})) == (scene.brake.usual.fresh, scene.brake.usual.blamed)
 
 
+@pytest.mark.parametrize("proven", [False, True])
+def test_harm_beside_a_canary(scene: Scene, proven: bool) -> None:
+    """What is for all and new itself is taken back while another one is on trial; not if it is proven."""
+    scene.arrives(1)
+    scene.arrives(2, "new")
+    scene.later()
+    for_all = scene.picture.report
+    if proven:
+        scene.ladder.known = (SimpleNamespace(digest=for_all.digest, rules="other"), *scene.ladder.known)
+    scene.arrives(3, "old")
+    scene.picture.number, scene.picture.report, scene.picture.trial = 2, for_all, scene.picture.report
+    scene.hit("new", 9)
+    scene.later()
+    assert proven is ("quarantine g2" not in scene.deeds)
+
+
 def test_a_restart(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new rule that was eased stays new and eased; of another one nobody knows any more whom it stopped before."""
     scene.arrives(1)

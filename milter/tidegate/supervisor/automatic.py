@@ -261,13 +261,9 @@ class Automatic:
 
     def _try(self, every: int, now: float) -> None:
         """The rules that are new: ease them where they jump, and take the generation back where it does harm."""
-        number, step = self._number, step_of(now)
-        trial = Trial(
-            self.crowds.stopped_by_new(number, step),
-            self.crowds.outcome(number, Disposition.ACCEPT, step),
-            self._bounds.few,
-            every,
-        )
+        number = self._number
+        trial = self._trial(number, every, now)
+        self._try_beside(every, now)
         mine = [one for one in self.restrainer.of(By.AUTOMATIC) if one.rule in self.usual.fresh]
         if trial.over and mine:
             self.restrainer.release(mine, self.conditions)
@@ -276,6 +272,22 @@ class Automatic:
         text = f"new with generation {number}, which stopped {trial.stopped} senders and let {trial.passed} pass"
         self._ease(Hold(rule, Easing.SOFT, By.AUTOMATIC, text, now, now + EASED) for rule in sorted(self._tried))
         if trial.harmful and self.settings.brake == "on" and self.generations.picture.trial is None:
+            self._take_back(trial, now)
+
+    def _trial(self, number: int, every: int, now: float) -> Trial:
+        """How this generation's new rules do."""
+        step = step_of(now)
+        passed = self.crowds.outcome(number, Disposition.ACCEPT, step)
+        return Trial(self.crowds.stopped_by_new(number, step), passed, self._bounds.few, every)
+
+    def _try_beside(self, every: int, now: float) -> None:
+        """A canary runs beside a generation that is new itself: that one's harm does not wait for the canary's end."""
+        picture = self.generations.picture
+        proven = any(one.digest == picture.report.digest for one in self.ladder.known)
+        if picture.trial is None or not self._before or proven or self.settings.brake != "on":
+            return
+        trial = self._trial(picture.number, every, now)
+        if trial.harmful:
             self._take_back(trial, now)
 
     def _take_back(self, trial: Trial, now: float) -> None:
