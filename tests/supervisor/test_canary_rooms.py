@@ -196,11 +196,13 @@ def test_harm(house: House) -> None:
 
 
 def test_one_that_a_worker_can_not_use(house: House) -> None:
-    """It is given up, and not barred: another version of the pattern engine may be able to use it."""
+    """It is given up, and not barred: another version of the pattern engine may be able to use it. The next load of the
+    same tries it again: it must not go to all because nobody barred it."""
     house.load(report_of("two"))
     assert not house.canaries.refused(Packet("refused", {"number": 1, "why": "no"}))
     assert house.canaries.refused(Packet("refused", {"number": 2, "why": "no"}))
     assert (End.ABANDONED, []) == (house.canaries.attempt.end, house.barred)
+    assert Course.TRY is house.load(report_of("two"))
 
 
 def test_nothing_stays_open(house: House) -> None:

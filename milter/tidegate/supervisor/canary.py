@@ -127,6 +127,7 @@ class Canaries:
         self._report = Report()  # of the one on trial
         self._counted: tuple[str, ...] = ()  # rules by column
         self._bank = 0
+        self._harmful = False  # was the last one given up for what it did?
         self._began = self._looked = 0.0  # monotonic seconds
         self._restarts = 0
         self._state = settings.state
@@ -149,7 +150,8 @@ class Canaries:
         meant = False
         if self.attempt.end is End.ABANDONED:
             self._conditions.settle("canary-abandoned")
-            meant = report.digest == self.attempt.digest  # out of the quarantine, by a person's word
+            # Out of the quarantine, by a person's word. What a worker could not use never was in it: it is tried again.
+            meant = self._harmful and report.digest == self.attempt.digest
         in_force = self._picture.report
         if self.attempt.runs and report.digest == self.attempt.digest:
             self._report = self._picture.trial = report
@@ -231,7 +233,7 @@ class Canaries:
 
     def _give_up(self, judgement: Judgement, harmful: bool = True) -> None:
         rules = self._culprits() if harmful else ()
-        self.attempt = replace(self.attempt, rules=rules)
+        self.attempt, self._harmful = replace(self.attempt, rules=rules), harmful
         blamed = f"; the rules that differ and did it: {', '.join(rules[:_NAMED])}" if rules else ""
         why = f"{judgement.reason}{blamed}"
         if harmful:
