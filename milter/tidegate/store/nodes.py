@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidegate.store.connection import Link, Script
+from tidegate.store.connection import Fault, Link, Script, StoreError
 from tidegate.store.revisions import many
 
 LIVES = 90
@@ -45,10 +45,13 @@ def heard(link: Link) -> tuple[Heard, ...]:
     """All nodes of the last day, by name. Raises StoreError."""
     reply = link.call("ZRANGE", link.keys.nodes, 0, _MOST - 1, "WITHSCORES")
     words = many(reply, len(reply) if isinstance(reply, list) else 1)
-    seen: Mapping[str, float] = {
-        (name or b"").decode("utf-8", "replace"): float(score or 0)
-        for name, score in zip(words[::2], words[1::2], strict=True)
-    }
+    try:
+        seen: Mapping[str, float] = {
+            (name or b"").decode("utf-8", "replace"): float(score or 0)
+            for name, score in zip(words[::2], words[1::2], strict=True)
+        }
+    except ValueError as error:
+        raise StoreError("Redis answers with something else than names and times", Fault.REPLY) from error
     if not seen:
         return ()
     reports = many(link.call("MGET", *(link.keys.node(name) for name in seen)), len(seen))

@@ -188,12 +188,16 @@ class Revisions:
     def log(self, count: int) -> list[LogLine]:
         """The newest lines of the audit stream, newest first. Raises StoreError."""
         reply = self.link.call("XREVRANGE", self.keys.log, "+", "-", "COUNT", count)
-        lines = []
-        for row in reply if isinstance(reply, list) else []:
-            name, values = row
-            words = [word.decode("utf-8", "replace") for word in values]
-            lines.append(LogLine(int(name.split(b"-")[0]) / 1000, dict(zip(words[::2], words[1::2], strict=True))))
-        return lines
+        try:
+            return [_logged(name, values) for name, values in reply]
+        except (TypeError, ValueError, AttributeError) as error:
+            raise StoreError("Redis answers with something else than an audit stream", Fault.REPLY) from error
+
+
+def _logged(name: bytes, values: list[bytes]) -> LogLine:
+    """One entry of the stream. Raises ValueError, TypeError or AttributeError for whatever is none."""
+    words = [word.decode("utf-8", "replace") for word in values]
+    return LogLine(int(name.split(b"-")[0]) / 1000, dict(zip(words[::2], words[1::2], strict=True)))
 
 
 def logged(revision: Revision) -> dict[str, str]:
