@@ -76,6 +76,7 @@ bench: $(STAMP)
 	@sh tests/setup/install.sh rival || echo 'without rspamd' >&2
 	@$(MAKE) --no-print-directory bench/build/noop bench/build/miltload
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
+	@$(RUN) $(PYTHON) bench/limits.py $(filter --quick,$(BENCH))
 
 deb:
 	@sh tests/setup/install.sh deb

@@ -182,7 +182,7 @@ static int message(link_t *l, int number) {
         int n = i == 0   ? snprintf(data, sizeof data, "From%c\"User %d\" <%s>", 0, number % 997, user)
                 : i == 1 ? snprintf(data, sizeof data, "To%c%s", 0, rcpt)
                 : i == 2 ? snprintf(data, sizeof data, "Subject%cQuarterly figures number %d for the team", 0, number)
-                : i == 3 ? snprintf(data, sizeof data, "Message-Id%c<%d.bench@corp.bench.example>", 0, number)
+                : i == 3 ? snprintf(data, sizeof data, "Message-Id%c<%d.%d.bench@corp.bench.example>", 0, number, (int)getpid())
                 : i == 4 ? snprintf(data, sizeof data, "Date%cTue, 24 Nov 2026 10:00:00 +0000", 0)
                          : snprintf(data, sizeof data, "X-Bench-%d%cvalue %d of a header that no rule reads", i, 0, i);
         macros(l, 'L', 2, queue);

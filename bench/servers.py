@@ -155,8 +155,8 @@ def pymilter_noop(stack: ExitStack, folder: Path) -> Server:
     return launch(stack, "pymilter no-op", spec, [sys.executable, ROOT / "bench" / "pymilter_noop.py", spec])
 
 
-def tidegate(stack: ExitStack, folder: Path, name: str, policies: Path, workers: int) -> Server:
-    """The daemon on `policies`, in force before it is handed out."""
+def tidegate(stack: ExitStack, folder: Path, name: str, policies: Path, workers: int, **more: str) -> Server:
+    """The daemon on `policies`, in force before it is handed out; `more` are settings."""
     state = folder / f"state-{name.replace(' ', '-')}"
     state.mkdir()
     sock = state / "t.sock"
@@ -164,6 +164,7 @@ def tidegate(stack: ExitStack, folder: Path, name: str, policies: Path, workers:
     settings.write_text(
         f"listen: unix:{sock}\npolicies: {policies}\nstate: {state}\nworkers: {workers}\n"
         f"log: {state}/decisions.log\nmetrics: off\nsocket_mode: 0666\ncanary_share: off\n"
+        + "".join(f"{key}: {value}\n" for key, value in more.items())
     )
     server = launch(stack, name, f"unix:{sock}", [sys.executable, "-m", "tidegate", "run", "--config", settings])
     end = time.monotonic() + 60
@@ -183,15 +184,17 @@ def generation(state: Path) -> int:
         return -1
 
 
-def rspamd(stack: ExitStack, folder: Path) -> Server | None:
+def rspamd(stack: ExitStack, folder: Path, redis: str = "") -> Server | None:
     """Debian's rspamd with two multimap rules and nothing else, two workers; None where it isn't installed.
+
+    With the socket of a Redis it also has a ratelimit: one bucket for each login, which is never full.
 
     Raises RuntimeError where it is installed and does not start.
     """
     program = shutil.which("rspamd", path="/usr/bin:/usr/sbin")
     if program is None:
         return None
-    base = folder / "rspamd"
+    base = folder / ("rspamd-limited" if redis else "rspamd")
     base.mkdir()
     base.chmod(0o777)  # its workers write here as the user _rspamd
     (base / "from.map").write_text("blocked@corp.example\n")
@@ -200,6 +203,13 @@ def rspamd(stack: ExitStack, folder: Path) -> Server | None:
     (base / "rspamd.lua").write_text('require "global_functions"()\nconfig["regexp"] = {}\nrspamd_maps = {}\n')
     domains = next((path for path in _TOP_DOMAINS if Path(path).exists()), "")
     port = free_port()
+    modules, limit = "", ""
+    if redis:
+        modules = 'path = "/usr/share/rspamd/plugins/ratelimit.lua";'
+        limit = (
+            f'redis {{ servers = "{redis}"; }}\nratelimit {{ rates {{ bench {{ selector = "user.lower"; '
+            'bucket { burst = 1000000000; rate = "1000000000 / 1h"; } } } }\n'
+        )
     (base / "rspamd.conf").write_text(
         f"""options {{ pidfile = "{base}/pid"; filters = ""; dns {{ nameserver = ["127.0.0.1"]; }} tempdir = "{base}";
   cache_file = "{base}/cache"; hs_cache_dir = "{base}"; url_tld = "{domains}"; }}
@@ -208,13 +218,12 @@ worker "normal" {{ enabled = false; }}
 worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{port}"; milter = yes; count = 2; timeout = 60s;
   upstream "local" {{ default = yes; self_scan = yes; }} }}
 lua = "{base}/rspamd.lua";
-modules {{ path = "/usr/share/rspamd/plugins/multimap.lua"; }}
+modules {{ path = "/usr/share/rspamd/plugins/multimap.lua"; {modules} }}
 actions {{ reject = 15; add_header = 6; greylist = 4; }}
 multimap {{ BENCH_FROM {{ type = "from"; map = "{base}/from.map"; score = 1.0; }}
   BENCH_SUBJECT {{ type = "header"; header = "subject"; regexp = true; map = "{base}/subject.map"; score = 1.0; }} }}
-"""
+{limit}"""
     )
     # It compiles some 10,000 top-level domains into a pattern database before it listens.
-    return launch(
-        stack, "rspamd", f"inet:{port}@127.0.0.1", [program, "-f", "-i", "-c", base / "rspamd.conf"], seconds=120
-    )
+    name = "rspamd, ratelimit" if redis else "rspamd"
+    return launch(stack, name, f"inet:{port}@127.0.0.1", [program, "-f", "-i", "-c", base / "rspamd.conf"], seconds=120)

@@ -12,7 +12,7 @@ import threading
 import time
 
 from tests.builders.charges import a_charge
-from tests.builders.stores import RedisAt
+from tests.builders.stores import redis_at
 from tidegate.limits import Charge
 from tidegate.store.connection import open_store
 from tidegate.store.counters import RedisCounters
@@ -32,7 +32,7 @@ def counters(kind: str, place: str) -> Counters:
     """The store; a patience that no busy machine exhausts."""
     if kind == "sqlite":
         return SqliteCounters(Database(place, 20.0))
-    return RedisCounters(open_store(RedisAt(place), 20.0))
+    return RedisCounters(open_store(redis_at(place), 20.0))
 
 
 def hammer(store: Counters, charges: tuple[Charge, ...], seconds: float) -> list[tuple[float, float]]:

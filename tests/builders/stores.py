@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.builders.redisserver import RedisServer
+from tests.builders.stored import At
 from tidegate.store.connection import open_store
 from tidegate.store.counters import RedisCounters
 from tidegate.store.counting import Counters, Shelf
@@ -19,19 +20,9 @@ from tidegate.store.sqliteshelf import SqliteShelf
 STORES = ("sqlite", "redis")
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAt:
-    """The settings of one Redis."""
-
-    redis: str
-    redis_user: str = ""
-    redis_password_file: str = ""
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    redis_sentinel_user: str = ""
-    redis_sentinel_password_file: str = ""
-    environment: str = "test"
+def redis_at(url: str) -> At:
+    """The settings of a Redis for the environment `test`."""
+    return At(url, "test")
 
 
 @dataclass(slots=True)
@@ -70,7 +61,7 @@ def a_bench(kind: str, folder: Path) -> Iterator[Bench]:
         return
     with RedisServer() as server:
         bench.server = server
-        bench.counters = RedisCounters(open_store(RedisAt(server.url), 5.0), bench.clock)
-        bench.shelf = RedisShelf(open_store(RedisAt(server.url), 5.0), bench.clock)
+        bench.counters = RedisCounters(open_store(redis_at(server.url), 5.0), bench.clock)
+        bench.shelf = RedisShelf(open_store(redis_at(server.url), 5.0), bench.clock)
         yield bench
         bench.shelf.close()

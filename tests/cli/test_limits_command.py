@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.builders.charges import a_charge
 from tests.builders.redisserver import RedisServer
-from tests.builders.stores import STORES, RedisAt
+from tests.builders.stores import STORES, redis_at
 from tidegate.cli import main
 from tidegate.limits import Charge
 from tidegate.store.connection import open_store
@@ -56,7 +56,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
         return
     with RedisServer() as server:
         config.write_text(f"{text}redis: {server.url}\nenvironment: test\n")
-        yield Desk(config, RedisCounters(open_store(RedisAt(server.url), 5.0)), server)
+        yield Desk(config, RedisCounters(open_store(redis_at(server.url), 5.0)), server)
 
 
 def test_show(desk: Desk) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.builders.charges import a_charge
 from tests.builders.grants import a_grant
 from tests.builders.redisserver import RedisSaysNoError, RedisServer, until
-from tests.builders.stores import RedisAt
+from tests.builders.stores import redis_at
 from tidegate.limits import Charge, OnStoreDown, Usage
 from tidegate.store.connection import Script, open_store
 from tidegate.store.counters import RedisCounters
@@ -54,7 +54,7 @@ def ledger(server: RedisServer, tmp_path: Path, clock: Clock) -> StoreLedger:
 
 def a_ledger(server: RedisServer, folder: Path, clock: Clock, share: float = 1.0, timeout: float = 0.25) -> StoreLedger:
     """One worker's, of the host with this state directory."""
-    shared = RedisCounters(open_store(RedisAt(server.url), timeout))
+    shared = RedisCounters(open_store(redis_at(server.url), timeout))
     return StoreLedger(SqliteCounters(Database(str(folder), 5.0), stands_in=True), shared, share, clock)
 
 
@@ -204,7 +204,7 @@ def test_all_workers_of_a_host_know_the_last_count(server: RedisServer, tmp_path
 
 def test_a_grant_outlives_the_connection(server: RedisServer, tmp_path: Path, clock: Clock) -> None:
     """What Redis had granted when it last answered holds while it is down."""
-    RedisShelf(open_store(RedisAt(server.url), 5.0)).grant(a_grant(amount=2))
+    RedisShelf(open_store(redis_at(server.url), 5.0)).grant(a_grant(amount=2))
     ledger = a_ledger(server, tmp_path, clock)
     assert 5 == charged(ledger)[0].maximum
     server.kill()

@@ -57,8 +57,9 @@ class RedisCounters:
             counter, span, members = name(one), window.span(one.per), folded(one.members)
             keys += [key(f"limit:{counter}"), key(f"seen:{counter}"), key(f"grants:{one.key}")]
             cost = len(members) if members else one.cost
-            arguments += [one.rule, one.limit, cost, one.maximum, span.per, span.step, int(one.stops), int(one.shadow)]
-            arguments += [len(members), *members]
+            flags = f"{one.stops:d} {one.shadow:d} {len(members)}"
+            arguments.append(f"{one.rule} {one.limit} {cost} {one.maximum} {span.per} {span.step} {flags}")
+            arguments += members
         try:
             reply = self._link.run(_SCRIPT, keys, arguments)
         except StoreError as error:
@@ -74,15 +75,15 @@ class RedisCounters:
         self._link.close()
 
     def _read(self, reply: object, count: int) -> tuple[Answer, ...]:
-        if (
-            not isinstance(reply, list)
-            or len(reply) != 1 + _TOLD * count
-            or not isinstance(reply[0], bytes)
-            or not all(isinstance(one, int) for one in reply[1:])
-        ):
+        try:
+            since, *words = reply.decode("ascii").split(" ") if isinstance(reply, bytes) else [""]
+            numbers = list(map(int, words))
+        except ValueError:
+            since, numbers = "", []
+        if not since or len(numbers) != _TOLD * count:
             raise UncountedError(f"{self.where}: its answer makes no sense")
-        self.since = reply[0].decode("ascii", "replace")
-        rows = [reply[place : place + _TOLD] for place in range(1, len(reply), _TOLD)]
+        self.since = since
+        rows = [numbers[place : place + _TOLD] for place in range(0, len(numbers), _TOLD)]
         return tuple(
             Answer(Usage(used, maximum, math.inf if retry < 0 else retry / 1000, bool(exceeded)), after)
             for used, after, maximum, retry, exceeded in rows

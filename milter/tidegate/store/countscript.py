@@ -5,10 +5,12 @@ Redis 6.0 to 8 and Valkey: TIME before a write is allowed since scripts are repl
 
     KEYS  limits:since, retry:MESSAGE, then for each charge limit:COUNTER, seen:COUNTER, grants:KEY
     ARGV  now in ms ("" : the server's), 1 to charge, 1 if the message has an identity, ms for which that is known,
-          times that it may come again, then for each charge rule, limit, cost, maximum, per, step, stops, shadow,
-          number of members, members
-    reply since when the server counts, then for each charge used, after it, maximum, ms until it fits (-1: never),
-          1 if it is exceeded
+          times that it may come again, then for each charge one text of rule, limit, cost, maximum, per, step, stops,
+          shadow and number of members, and its members
+    reply one text: since when the server counts, then for each charge used, after it, maximum, ms until it fits (-1:
+          never), 1 if it is exceeded
+
+One text instead of many values halves what redis-py costs: 10 limits are 50 numbers.
 """
 
 COUNT = """
@@ -168,10 +170,12 @@ end
 local charges, refused, silent = {}, false, {}
 for i = 3, #KEYS, 3 do
   local one = {key = KEYS[i], seen = KEYS[i + 1]}
-  one.rule, one.limit, one.cost, one.maximum = take(), take(), tonumber(take()), tonumber(take())
-  one.per, one.step, one.stops, one.shadow = tonumber(take()), tonumber(take()), take() == '1', take() == '1'
+  local words = {}
+  for word in string.gmatch(take(), '%S+') do table.insert(words, word) end
+  one.rule, one.limit, one.cost, one.maximum = words[1], words[2], tonumber(words[3]), tonumber(words[4])
+  one.per, one.step, one.stops, one.shadow = tonumber(words[5]), tonumber(words[6]), words[7] == '1', words[8] == '1'
   one.last = (math.floor(now / one.step) + 1) * one.step
-  local number = tonumber(take())
+  local number = tonumber(words[9])
   if number > 0 then
     one.members = {}
     for _ = 1, number do table.insert(one.members, take()) end
@@ -248,7 +252,7 @@ for _, one in ipairs(charges) do
     end
   end
   for _, value in ipairs({one.used, after, one.allowed, one.retry, one.exceeded and 1 or 0}) do
-    table.insert(reply, value)
+    table.insert(reply, string.format('%.0f', value))
   end
 end
 if commit and named then
@@ -258,5 +262,5 @@ if commit and named then
     redis.call('SET', KEYS[2], string.format('%.0f 0', now), 'PX', memory)
   end
 end
-return reply
+return table.concat(reply, ' ')
 """
