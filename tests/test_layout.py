@@ -39,7 +39,7 @@ LAW: dict[str, frozenset[str]] = {
     "alerts": frozenset({"model", "records"}),
     "live": frozenset({"model", "image", "observe", "alerts", "records", "revisions"}),
     "ledger": frozenset({"records"}),
-    "replay": frozenset({"model", "policy", "engine", "conditions", "trial", "observe", "ledger", "records"}),
+    "replay": frozenset({"model", "limits", "policy", "engine", "conditions", "trial", "observe", "ledger", "records"}),
     "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger", "replay"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "revisions": frozenset({"model"}),

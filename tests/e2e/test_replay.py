@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ from click.testing import CliRunner
 
 from tests.builders.daemon import Daemon, until
 from tests.builders.milterclient import MilterClient
+from tests.builders.redisserver import RedisServer
+from tests.builders.storesettings import StoreWords
 from tidegate.cli import main
+from tidegate.live import snapshot
 from tidegate.replay import Reading, read_messages
+from tidegate.store.connection import open_store
+from tidegate.store.lists import Entry, ListStore
 
 IN_FORCE = """version: 1
 rules:
@@ -125,3 +131,31 @@ def test_without_the_library_the_daemon_runs_on(tmp_path: Path) -> None:
         assert "accept" == daemon.message()
         until(lambda: daemon.lines("replay not recorded"), "it is counted")
         assert "accept" == daemon.message()
+
+
+LISTED = """version: 1
+lists: {{suspended: {{type: login, redis: suspended}}}}
+rules:
+  - {{id: suspended, mode: {}, when: {{login: {{in: suspended}}}}, do: {{hold: {{reason: look}}}}}}
+...
+"""
+
+
+def test_lists_in_redis_are_those_of_the_workers(tmp_path: Path) -> None:
+    """A candidate is judged with the copies that the daemon has."""
+    (tmp_path / "candidate").mkdir()
+    (tmp_path / "candidate" / "a.yaml").write_text(LISTED.format("enforce"))
+    with RedisServer() as server, Daemon(tmp_path, replay="2h", redis=server.url) as daemon:
+        lists = ListStore(open_store(StoreWords(server.url), 2.0))
+        lists.write("suspended", [Entry("mallory@example.com")], time.time())
+        daemon.policy(LISTED.format("shadow"))
+        daemon.state.mkdir()
+        snapshot.write(str(daemon.state), snapshot.Snapshot(1, "prod", time.time()))
+        daemon.start()
+        until(lambda: [one["in_force"] for one in daemon.status()["lists"]["live"]] == [True], "the list is there")
+        send(daemon, "mallory@example.com", "hello", 3)
+        send(daemon, "alice@example.com", "hello", 5)
+        until(lambda: kept(daemon) == 8, "all are kept")
+        code, found = replay(daemon, tmp_path / "candidate")
+    assert (1, 8, 3) == (code, found["judged"], found["changed"])
+    assert ("accept", "hold", "suspended") == tuple(found["changes"][0][key] for key in ("before", "after", "rule"))

@@ -21,6 +21,7 @@ import click
 
 from tidegate.cli import gates
 from tidegate.cli.applied import Outcome, document, history_text, text, wait_for
+from tidegate.cli.candidate import with_lists
 from tidegate.cli.confined import load
 from tidegate.cli.gates import Answer, Difference
 from tidegate.cli.lent import NO_POLICY, borrow
@@ -224,13 +225,13 @@ def _ask(order: Order, staged: Staged, home: Home) -> tuple[list[Answer], Differ
         sources = Sources(order.state, order.mail, order.since, order.known)
         gate = Gate(order.max_change, order.min_judged)
         try:
-            before = borrow(order.config, order.state).generation
+            lent = borrow(order.config, order.state)
         except UnableError as error:
             answers.append(Answer("replay", False, error.message))
         else:
             answers.append(
-                gates.replayed(before, opened.generation, sources, gate)
-                if before is not None
+                gates.replayed(lent.generation, with_lists(opened, lent.replicas)[0], sources, gate)
+                if lent.generation is not None
                 else Answer("replay", False, NO_POLICY)
             )
     return answers, difference

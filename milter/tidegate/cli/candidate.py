@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from tidegate.cli.confined import Opened, load
 from tidegate.cli.output import UnableError
+from tidegate.image import Generation
+from tidegate.image.replica import Replicas, empty_replica
 from tidegate.model import Conventions
 
 
@@ -31,6 +33,15 @@ def load_candidate(paths: Sequence[str], policies: str, conventions: Conventions
         except OSError as error:
             raise UnableError(f"{error.filename or policies}: {error.strerror}") from error
         return load(aside, conventions)
+
+
+def with_lists(opened: Opened, replicas: Replicas) -> tuple[Generation, tuple[str, ...]]:
+    """The candidate with these copies of lists in Redis, and the names of those lists of which there is none: they are
+    taken as empty."""
+    missing = tuple(dict.fromkeys(one.key for one in opened.report.live if one.key not in replicas))
+    conventions = opened.generation.conventions
+    empty = {key: empty_replica(*key, conventions) for key in missing}
+    return opened.generation.with_replicas({**replicas, **empty}), tuple(name for name, _ in missing)
 
 
 def _lay_over(files: Sequence[str], policies: str, aside: str) -> None:

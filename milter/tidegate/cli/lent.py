@@ -15,11 +15,13 @@ from typing import Any
 
 from tidegate import image
 from tidegate.cli.output import UnableError
-from tidegate.cli.reach import find_daemon
+from tidegate.cli.reach import Daemon, find_daemon
 from tidegate.engine.reply import temporary
+from tidegate.image.replica import Replicas
 from tidegate.live import decode_restraint
 from tidegate.live.canary import chosen, number_of, sender_of
 from tidegate.model import Disposition, Restraint, Transaction, Verdict
+from tidegate.replicas.held import Copy, Holding
 
 NO_POLICY = "no policy was ever loaded"
 
@@ -51,6 +53,7 @@ class Lent:
     restraint: Restraint
     trial: OnTrial | None
     current: bool  # do all workers have this generation?
+    replicas: Replicas  # of lists in Redis
     suspects: int  # senders and messages that killed workers: their mail is judged by less, which is not known here
 
     def of(self, transaction: Transaction) -> Lent:
@@ -66,14 +69,15 @@ def borrow(config: str, state: str) -> Lent:
     daemon = find_daemon(config, state)
     answer, files = daemon.ask_for_files({"do": "lend"})
     try:
-        trial = answer["trial"]
+        trial, replicas = answer["trial"], _replicas(daemon)
         return Lent(
-            _opened(files[0]) if files else None,
+            _opened(files[0], replicas) if files else None,
             int(answer["number"]),
             str(answer["digest"]),
             decode_restraint(str(answer["restraint"]).encode()),
-            _on_trial(trial, files[1]) if trial else None,
+            _on_trial(trial, files[1], replicas) if trial else None,
             bool(answer["current"]),
+            replicas,
             int(answer["suspects"]),
         )
     except (image.BadImage, OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -83,14 +87,32 @@ def borrow(config: str, state: str) -> Lent:
             os.close(descriptor)
 
 
-def _on_trial(told: Mapping[str, Any], descriptor: int) -> OnTrial:
+def _on_trial(told: Mapping[str, Any], descriptor: int, replicas: Replicas) -> OnTrial:
     key = bytes.fromhex(str(told["key"]))
-    return OnTrial(_opened(descriptor), int(told["number"]), str(told["digest"]), float(told["share"]), key)
+    return OnTrial(_opened(descriptor, replicas), int(told["number"]), str(told["digest"]), float(told["share"]), key)
 
 
-def _opened(descriptor: int) -> image.Generation:
+def _replicas(daemon: Daemon) -> Replicas:
+    """The lists in Redis as its workers have them."""
+    holding, place, count = Holding(), 0, 1
+    while place < count:
+        told, files = daemon.ask_for_files({"do": "lend-list", "place": place})
+        try:
+            count = int(told["count"])
+            if files:
+                base, changes = files
+                holding.take(Copy(str(told["name"]), str(told["form"]), base, changes, bool(told["overdue"])))
+        finally:
+            for descriptor in files:
+                os.close(descriptor)
+        place += 1
+    return holding.replicas
+
+
+def _opened(descriptor: int, replicas: Replicas) -> image.Generation:
     # Private as in a worker: before Linux 6.7 a shared map of a write-sealed memfd is refused.
-    return image.Generation(mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+    mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    return image.Generation(mapped).with_replicas(replicas)
 
 
 def without_policy(reference: str) -> Verdict:

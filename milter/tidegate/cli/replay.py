@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 import click
 
-from tidegate.cli.candidate import load_candidate
+from tidegate.cli.candidate import load_candidate, with_lists
 from tidegate.cli.confined import load
 from tidegate.cli.lent import NO_POLICY, borrow
 from tidegate.cli.output import UnableError, emit, errors, safe
 from tidegate.cli.progress import Bar
 from tidegate.cli.replayed import document, text
 from tidegate.cli.site import POLICIES, Site, conventions, policy_options, site_if_there
+from tidegate.image.replica import Replicas
 from tidegate.model import Conventions, PolicySet
 from tidegate.replay import Kept, Reading, UnavailableError, read_messages
 from tidegate.replay.compare import Comparing, Comparison
@@ -50,8 +51,13 @@ class Replayed:
     read: Reading | Files
 
 
-def compared(before: PolicySet, after: PolicySet, sources: Sources, examples: int = 3) -> Replayed:
-    """All messages of the sources judged by both. Raises UnableError where they can't be read at all."""
+def compared(
+    before: PolicySet, after: PolicySet, sources: Sources, examples: int = 3, *, limits: bool = False
+) -> Replayed:
+    """All messages of the sources judged by both. Raises UnableError where they can't be read at all.
+
+    `limits`: simulate the counters of limits; otherwise none is exceeded.
+    """
     read: Reading | Files
     messages: Iterator[Kept]
     if sources.mail:
@@ -60,7 +66,7 @@ def compared(before: PolicySet, after: PolicySet, sources: Sources, examples: in
     else:
         read = reading = Reading()
         messages = read_messages(sources.state, sources.since, reading)
-    comparing, bar = Comparing(before, after, examples), Bar("replaying")
+    comparing, bar = Comparing(before, after, examples, limits=limits), Bar("replaying")
     found = comparing.found
     try:
         for number, one in enumerate(messages):
@@ -109,6 +115,7 @@ def ago(_context: click.Context, _parameter: click.Parameter, value: str) -> flo
 )
 @click.option("--min-judged", default="50%", show_default=True, callback=share, help="Share that has to be replayable.")
 @click.option("--examples", type=click.IntRange(0, 100), default=3, show_default=True, help="Messages of each change.")
+@click.option("--limits", is_flag=True, help="Simulate the counters of limits; else none is exceeded.")
 @click.option("--unmask", is_flag=True, help="Show senders and logins as they are.")
 @click.option("--state", type=click.Path(), default="", help="The state directory, instead of the settings'.")
 @policy_options
@@ -121,6 +128,7 @@ def replay(
     max_change: float,
     min_judged: float,
     examples: int,
+    limits: bool,
     unmask: bool,
     state: str,
     config: str,
@@ -138,10 +146,11 @@ def replay(
     site = site_if_there(config)
     policies = site.settings.policies if site and site.settings else POLICIES
     known = conventions(site, default_realm, recipient_delimiter)
-    before = _before(against, config, state, known)
+    before, replicas = _before(against, config, state, known)
     opened = load_candidate(candidate, policies, known)
+    after, empty = with_lists(opened, replicas)
     home = state or (site.states[0] if site else STATE)
-    done = compared(before, opened.generation, Sources(home, mail or "", since, known), examples)
+    done = compared(before, after, Sources(home, mail or "", since, known), examples, limits=limits)
     decision = Gate(max_change, min_judged).decide(done.found, done.read.lost)
     broken = errors(opened.problems)
     if as_json:
@@ -149,19 +158,24 @@ def replay(
     else:
         if broken:
             click.echo(f"tidegate: {broken} errors in the candidate: tidegate check names them", err=True)
+        for name in empty:
+            click.echo(
+                safe(f"tidegate: the list {name} in Redis is taken as empty: there is no copy of it here"), err=True
+            )
         click.echo("\n".join(map(safe, text(done.found, done.read, decision, unmask=unmask))))
         if not done.found.messages and not mail:
             click.echo(_why_none(site), err=True)
     sys.exit(decision.code)
 
 
-def _before(against: str, config: str, state: str, known: Conventions) -> PolicySet:
+def _before(against: str, config: str, state: str, known: Conventions) -> tuple[PolicySet, Replicas]:
+    """What is compared with, and the copies of lists in Redis that it asks."""
     if against != IN_FORCE:
-        return load(against, known).generation
-    generation = borrow(config, state).generation
-    if generation is None:
+        return with_lists(load(against, known), {})[0], {}
+    lent = borrow(config, state)
+    if lent.generation is None:
         raise UnableError(f"nothing to compare with: {NO_POLICY}")
-    return generation
+    return lent.generation, lent.replicas
 
 
 def _why_none(site: Site | None) -> str:

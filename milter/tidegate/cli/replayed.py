@@ -36,6 +36,7 @@ def document(
         "changed": found.changed,
         "share": found.share,
         "stricter": found.stricter,
+        "limits": found.limits,
         "by_another_rule": found.elsewhere,
         "recorded_otherwise": found.recorded_otherwise,
         "changes": [_change(one, hide) for one in _by_count(found)],
@@ -187,6 +188,9 @@ def _rest(found: Comparison) -> Iterator[str]:
             f"{several(found.recorded_otherwise, 'message')} had another verdict when they came, by the same policy: "
             "a limit, a list from elsewhere, the brake or the deadline decided"
         )
+    if found.limits:
+        how = "begin with nothing, and count these messages" if found.limits == "simulated" else "are not exceeded"
+        yield f"limits: their counters {how}"
     if found.judged:
         few = ", of few messages" if found.judged < _FEW else ""
         yield f"CPU time of a judgement: {found.ratio:.2f} times what it is now{few}"

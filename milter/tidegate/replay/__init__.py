@@ -7,6 +7,7 @@
     keeping    what the clerk does with them
     folder     messages in files, with their envelopes, instead of the store
     compare    two policies over the same messages: which verdicts change, and how much slower they are made
+    limiting   the counters of limits, simulated over the messages in their order
     gate       how much of that may be
 
 Promises: off until it is switched on; what is kept leaves the machine nowhere, is encrypted at rest, and is only what

@@ -15,9 +15,12 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from tidegate import trial
+from tidegate.engine.metering import Meter
 from tidegate.engine.needs import Needs, needs_of
+from tidegate.limits import Ledger, Stated
 from tidegate.model import Changes, Disposition, PolicySet, Transaction, Truth
 from tidegate.observe.senders import sender_name
+from tidegate.replay.limiting import Simulated
 from tidegate.replay.message import Kept
 
 MESSAGE = "message"
@@ -93,6 +96,7 @@ class Comparison:
     """What was found so far."""
 
     examples: int = 3  # of each change
+    limits: str = ""  # how their counters were treated: "simulated", "not exceeded"; "": there are none
     messages: int = 0
     judged: int = 0
     changed: int = 0
@@ -125,17 +129,18 @@ class Comparison:
 
 
 class Judge:
-    """One policy, and what its rules need."""
+    """One policy, and what its rules need. `ledger` counts for its limits."""
 
-    def __init__(self, policies: PolicySet) -> None:
+    def __init__(self, policies: PolicySet, ledger: Ledger) -> None:
         self.policies = policies
+        self._ledger = ledger
         self.needs = policies.needs
         self._numbers: dict[str, int] | None = None
         self._needs: dict[str, Needs] = {}
 
     def result(self, transaction: Transaction, now: float) -> tuple[Result, trial.Outcome]:
         """What becomes of it."""
-        outcome = trial.judged(transaction, self.policies, now)
+        outcome = trial.judged(transaction, self.policies, now, Meter(self._ledger))
         verdict = outcome.verdict
         whole = Result(
             verdict.disposition,
@@ -189,9 +194,12 @@ def _missing(needs: frozenset[str], known: frozenset[str] | None) -> frozenset[s
 class Comparing:
     """What is in force, and a candidate. `found` grows with each message."""
 
-    def __init__(self, before: PolicySet, after: PolicySet, examples: int = 3) -> None:
-        self._before, self._after = Judge(before), Judge(after)
-        self.found = Comparison(examples)
+    def __init__(self, before: PolicySet, after: PolicySet, examples: int = 3, *, limits: bool = False) -> None:
+        """`limits`: simulate their counters; otherwise none is exceeded."""
+        ledgers: tuple[Ledger, Ledger] = (Simulated(), Simulated()) if limits else (Stated(), Stated())
+        self._before, self._after = Judge(before, ledgers[0]), Judge(after, ledgers[1])
+        limited = bool(before.limited or after.limited)
+        self.found = Comparison(examples, limits=("simulated" if limits else "not exceeded") if limited else "")
 
     def take(self, one: Kept) -> None:
         """One message more."""

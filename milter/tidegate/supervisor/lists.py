@@ -9,6 +9,7 @@ a copy, and Redis.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from typing import Any
 import structlog
 
 from tidegate.channel import Packet
+from tidegate.control import Parcel
 from tidegate.loader.report import LiveList
 from tidegate.model import Severity
 from tidegate.replicas.held import Copy
@@ -207,6 +209,15 @@ class Lists:
             for (name, form), held in self._held.items()
             if held.base >= 0
         )
+
+    def lend(self, request: Mapping[str, Any]) -> Parcel:
+        """One copy, by its place among those that are held, for who judges as a worker does; and how many there are."""
+        copies, place = self.handed(), request.get("place")
+        if not isinstance(place, int) or not 0 <= place < len(copies):
+            return Parcel(json.dumps({"count": len(copies)}))
+        one = copies[place]
+        told = {"count": len(copies), "name": one.name, "form": one.form, "overdue": one.overdue}
+        return Parcel(json.dumps(told), (os.dup(one.base), os.dup(one.changes)))
 
     def versions(self) -> dict[str, str]:
         """By name in Redis: the version that all workers have, for the report of this node; "" where not all do."""

@@ -87,6 +87,7 @@ class Parts:
         self.answers.on("reload", orders.reload)
         self.answers.on("confirm", orders.confirm)
         self.answers.on("confirm-list", self.lists.confirm)
+        self.answers.on("lend-list", self.lists.lend)
         self.answers.on("brake", self.brake.answer)
 
     def _eased(self) -> bool:
