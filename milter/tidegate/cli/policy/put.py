@@ -12,6 +12,7 @@ import click
 from tidegate.cli.output import UnableError, safe
 from tidegate.cli.policy.candidate import Cut, check, cut, read_bytes
 from tidegate.cli.policy.committing import Edition, Why, commit, done, lost, nothing_to_do, refuse
+from tidegate.cli.policy.preview import NO_PREVIEW, Preview, keep, previewing
 from tidegate.cli.policy.session import (
     Asked,
     Duration,
@@ -82,16 +83,17 @@ def why_of(why: Why, event: str) -> Why:
 @click.command()
 @click.argument("file", type=click.Path())
 @saying
+@previewing
 @click.option("--base", type=click.IntRange(0), help="Only if this is still the revision in force.")
 @asking
-def put(file: str, base: int | None, why: Why, asked: Asked) -> None:
+def put(file: str, base: int | None, preview: Preview, why: Why, asked: Asked) -> None:
     """Put the entries of FILE (`-`: standard input) into force; the others stay as they are.
 
     They are checked first, with their examples, beside the other entries in Redis and the policy files of this
     machine. What is wrong is told as by `tidegate check`, and nothing is stored.
 
-    Exit codes: 0 stored, or it is there already; 1 something is wrong with it, or somebody else was faster; 2 it could
-    not be done.
+    Exit codes: 0 stored, or it is there already; 1 something is wrong with it, somebody else was faster, or it changes
+    more verdicts than it may; 2 it could not be done, or not be told.
     """
     name, data = read_bytes(file)
     with session(asked) as opened:
@@ -104,11 +106,19 @@ def put(file: str, base: int | None, why: Why, asked: Asked) -> None:
         now = time.time()
         before = stands.manifest(now)
         after = before.edited(found.named)
-        change_to(opened, stands, after, why_of(why, "put"), asked, [found])
+        change_to(opened, stands, after, why_of(why, "put"), asked, [found], preview)
 
 
-def change_to(opened: Session, stands: Standing, after: Manifest, why: Why, asked: Asked, cuts: list[Cut]) -> None:
-    """Check `after` and commit it on top of what stands, or tell why not."""
+def change_to(
+    opened: Session,
+    stands: Standing,
+    after: Manifest,
+    why: Why,
+    asked: Asked,
+    cuts: list[Cut],
+    preview: Preview = NO_PREVIEW,
+) -> None:
+    """Check `after`, have it previewed where that is wanted, and commit it on top of what stands, or tell why not."""
     now = time.time()
     before = stands.manifest(now)
     revision = stands.content.revision
@@ -121,6 +131,7 @@ def change_to(opened: Session, stands: Standing, after: Manifest, why: Why, aske
     checked = check(opened, before, after, {**stands.content.texts, **fresh}, cuts)
     if checked.broken:
         refuse(checked, asked.as_json, opened.environment)
+    keep(preview, opened, stands, before, checked, asked)
     if stands.content.doubts:  # what somebody wrote by hand is stored under its true digests
         fresh = {**stands.content.texts, **fresh}
     edition = Edition(why, stands.head, before, after, fresh, revision.expect if revision else ())

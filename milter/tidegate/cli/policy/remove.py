@@ -10,6 +10,7 @@ from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError
 from tidegate.cli.policy.candidate import look
 from tidegate.cli.policy.committing import Why
+from tidegate.cli.policy.preview import Preview, previewing
 from tidegate.cli.policy.put import change_to, saying, why_of
 from tidegate.cli.policy.session import Asked, asking, keys_named, session, standing
 
@@ -17,9 +18,10 @@ from tidegate.cli.policy.session import Asked, asking, keys_named, session, stan
 @click.command()
 @click.argument("names", metavar="ID...", nargs=-1, required=True, shell_complete=entry_ids)
 @saying
+@previewing
 @click.option("--uncover", is_flag=True, help="Only what Redis says of them: the files' entries count again.")
 @asking
-def rm(names: tuple[str, ...], uncover: bool, why: Why, asked: Asked) -> None:
+def rm(names: tuple[str, ...], uncover: bool, preview: Preview, why: Why, asked: Asked) -> None:
     """Take entries out of force.
 
     An entry that stands in a policy file too is switched off by a tombstone in Redis, on all machines, and stays off
@@ -43,4 +45,4 @@ def rm(names: tuple[str, ...], uncover: bool, why: Why, asked: Asked) -> None:
                 removed=[key for key in keys if key in files or key in before.removed],
                 forgotten=[key for key in keys if key not in files and key not in before.removed],
             )
-        change_to(opened, stands, after, why_of(why, "uncover" if uncover else "rm"), asked, [])
+        change_to(opened, stands, after, why_of(why, "uncover" if uncover else "rm"), asked, [], preview)

@@ -15,6 +15,7 @@ import click
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.policy.candidate import Cut, cut
 from tidegate.cli.policy.committing import Why, refuse
+from tidegate.cli.policy.preview import Preview, previewing
 from tidegate.cli.policy.put import change_to, saying, why_of
 from tidegate.cli.policy.session import Asked, asking, session, standing
 from tidegate.loader.report import key_from
@@ -29,8 +30,9 @@ TOMBSTONES = "removed.txt"
 @click.command()
 @click.argument("directory", type=click.Path())
 @saying
+@previewing
 @asking
-def push(directory: str, why: Why, asked: Asked) -> None:
+def push(directory: str, preview: Preview, why: Why, asked: Asked) -> None:
     """Make Redis hold exactly what the policy files of DIRECTORY hold: what is not there is forgotten.
 
     A file `removed.txt` in it, as `export` writes it, names entries of policy files that are switched off.
@@ -57,7 +59,7 @@ def push(directory: str, why: Why, asked: Asked) -> None:
         after = EMPTY.edited(named, _tombstones(Path(directory) / TOMBSTONES))
         if not named and not after.removed:
             raise UnableError(f"{directory} holds no entry; tidegate policy rollback 0 takes all out of Redis")
-        change_to(opened, stands, after, why_of(why, "push"), asked, cuts)
+        change_to(opened, stands, after, why_of(why, "push"), asked, cuts, preview)
 
 
 def _told_once(cuts: list[Cut]) -> None:
