@@ -112,6 +112,24 @@ def test_a_repair_on_trial_frees_nobody_else(folder: Path) -> None:
         assert ["rule killer"] == list(tripped(daemon))
 
 
+def test_a_new_rule_that_kills(folder: Path) -> None:
+    """All mail that it may concern would wait while it is not asked: the proven generation comes back instead."""
+    with sabotaged(folder, "kill-9", soak="1s", soak_messages=0) as daemon:
+        killing = (daemon.policies / "10-test.yaml").read_text()
+        daemon.policy(killing.replace("killer", "before").replace("kill-9", "harmless"))
+        daemon.start()
+        until(lambda: daemon.status()["ladder"]["proven"], "it is proven")
+        daemon.policy(killing)
+        until(lambda: daemon.generation() == 2, "the killer is in force")
+        for number in range(3):
+            until(daemon.serves, "a worker")
+            send(daemon, f"kill-9 {number}", f"user{number}@example.com")
+        until(lambda: "proven-serves" in daemon.alerts() and daemon.generation() == 1, "the proven one serves")
+        assert "continue" == served(daemon, "kill-9 again", "user9@example.com")
+        assert ("killer" in daemon.lines("generation does harm")[0]["reason"], {}) == (True, tripped(daemon))
+        assert "generation-quarantined" in daemon.alerts()
+
+
 def test_a_lenient_rule_that_kills(folder: Path) -> None:
     """`on_error: skip`: tripped, it does not count."""
     with sabotaged(folder, "kill-9", without="killer") as daemon:

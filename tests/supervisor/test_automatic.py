@@ -39,7 +39,7 @@ class Scene:
         columns = RuleColumns()
         columns.allot(RULES, Counters(1))
         whole = Settings(Listen(ListenKind.UNIX, path="/x"), "/p", state=str(state), **settings)
-        self.picture = SimpleNamespace(number=0, report=Report(), trial=None)
+        self.picture = SimpleNamespace(number=0, report=Report(), trial=None, killers=frozenset())
         self.ladder = SimpleNamespace(
             rung=Rung.CANDIDATE,
             known=(SimpleNamespace(digest="proven", rules="other"),),
@@ -235,6 +235,23 @@ def test_a_canary_that_was_given_up(scene: Scene) -> None:
     scene.picture.trial = None
     scene.later()
     assert (frozenset(), frozenset({"new"})) == (scene.brake.usual.fresh, scene.brake.usual.blamed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "known", "expected"),
+    [("new", True, ["quarantine g2"]), ("new", False, []), ("old", True, [])],
+    ids=["new", "nothing is proven", "it was there before"],
+)
+def test_a_rule_that_kills(scene: Scene, rule: str, known: bool, expected: list[str]) -> None:
+    """If it is new the proven generation comes back; else it stays tripped."""
+    scene.ladder.known = scene.ladder.known if known else ()
+    scene.arrives(1)
+    scene.arrives(2, "new")
+    scene.picture.killers = frozenset({rule})
+    scene.later()
+    assert expected == scene.deeds[:1]
+    if expected:
+        assert "back: its new rules (new) killed workers" == scene.deeds[1]
 
 
 @pytest.mark.parametrize("proven", [False, True])

@@ -183,6 +183,7 @@ class Automatic:
             self._look(places, now)
         if self.usual.fresh and self._on:
             self._try(every, now)
+            self._leave_killers()
 
     def _soaked(self, now: float) -> None:
         """Are the rules proven by now? Then none of them is new."""
@@ -272,7 +273,14 @@ class Automatic:
         text = f"new with generation {number}, which stopped {trial.stopped} senders and let {trial.passed} pass"
         self._ease(Hold(rule, Easing.SOFT, By.AUTOMATIC, text, now, now + EASED) for rule in sorted(self._tried))
         if trial.harmful and self.settings.brake == "on" and self.generations.picture.trial is None:
-            self._take_back(trial, now)
+            self._take_back(self._harm(trial))
+
+    def _leave_killers(self) -> None:
+        """A new rule that killed workers is not asked: all mail that it may concern would wait. Rather the way back."""
+        picture = self.generations.picture
+        killers = self.usual.fresh & picture.killers
+        if killers and self.settings.brake == "on" and picture.trial is None and self._others():
+            self._take_back(f"its new rules ({_named(killers)}) killed workers")
 
     def _trial(self, number: int, every: int, now: float) -> Trial:
         """How this generation's new rules do."""
@@ -288,18 +296,26 @@ class Automatic:
             return
         trial = self._trial(picture.number, every, now)
         if trial.harmful:
-            self._take_back(trial, now)
+            self._take_back(self._harm(trial))
 
-    def _take_back(self, trial: Trial, now: float) -> None:
+    def _harm(self, trial: Trial) -> str:
+        return (
+            f"its new rules ({_named(self._tried)}) stopped {trial.stopped} senders, "
+            f"and {trial.every} are the most that any may"
+        )
+
+    def _others(self) -> bool:
+        """Is there a proven one to go back to?"""
+        not_these = {self.generations.picture.report.digest, *self.ladder.quarantine_.digests}
+        return any(one.digest not in not_these for one in self.ladder.known)
+
+    def _take_back(self, why: str) -> None:
         """Back to what is proven, if there is anything: without a way back quarantine would leave nothing."""
-        digest = self.generations.picture.report.digest
-        others = [one for one in self.ladder.known if one.digest not in {digest, *self.ladder.quarantine_.digests}]
+        digest, others = self.generations.picture.report.digest, self._others()
         if digest == self._left or self.ladder.rung is not Rung.CANDIDATE:
             return
         self._left = digest
-        rules = ", ".join(sorted(self._tried)[:5])
-        why = f"its new rules ({rules}) stopped {trial.stopped} senders, and {trial.every} are the most that any may"
-        _log.error("generation does harm", digest=digest[:16], reason=why, way_back=bool(others))
+        _log.error("generation does harm", digest=digest[:16], reason=why, way_back=others)
         if others:
             self.usual = replace(self.usual, blamed=self.usual.blamed | self.usual.fresh)
             self._save()
@@ -339,6 +355,10 @@ class Automatic:
             "stopped_by_new": self.crowds.stopped_by_new(number, step_of(now)),
             "meant": sorted(rule for rule in self.usual.pardoned if self.usual.meant(rule, now)),
         }
+
+
+def _named(rules: Iterable[str]) -> str:
+    return ", ".join(sorted(rules)[:5])
 
 
 def _span(seconds: float) -> str:

@@ -57,6 +57,7 @@ class Picture:
     book: Book = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     holds: Holds = NO_HOLDS  # what is eased
+    killers: frozenset[str] = frozenset()  # rules that are not asked now because they killed workers
     ages: Ages = field(default_factory=dict)  # since when each entry is in its state
     standing: Standing = field(default_factory=Standing)
     parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time

@@ -242,7 +242,9 @@ class Poison:
         if self._learnt[0] is None:
             return
         lenient = frozenset((self._picture.trial or self._picture.report).lenient)
-        wanted = {trip.rule: self._held(trip, lenient) for trip in self._breakers.tripped()}
+        tripped = self._breakers.tripped()
+        self._picture.killers = frozenset(trip.rule for trip in tripped if trip.why is Why.DEATHS)
+        wanted = {trip.rule: self._held(trip, lenient) for trip in tripped}
         standing = {hold.rule: hold for hold in self._restrainer.of(By.BREAKER)}
         gone = [hold for rule, hold in standing.items() if rule not in wanted]
         fresh = [hold for rule, hold in wanted.items() if hold != standing.get(rule)]
