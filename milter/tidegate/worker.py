@@ -194,6 +194,7 @@ class Worker:
             crowds=assignment.crowds,
             recorder=self._recorder(),
             ledger=self.ledger,
+            suspending=front.Suspending(assignment.channel.send, assignment.tally),
         )
         front.install(self.desk)
         start_keeper(self.ledger)
@@ -358,10 +359,7 @@ class Worker:
             waiting = self.desk.sessions > 0 and spent < idle
             quiet = 0 if in_hand or waiting else quiet + 1
             self._wait(_LOOK)
-        self.desk.flush()
-        self.desk.exposure.finish()
-        if self.desk.recorder is not None:
-            self.desk.recorder.finish()
+        self.desk.finish()
         _log.info("worker left", slot=self.assignment.slot, sessions=self.desk.sessions, messages=self.desk.messages)
         os._exit(0)
 

@@ -169,3 +169,45 @@ def test_a_clerk_that_dies_takes_no_list_with_it(tmp_path: Path, server: RedisSe
         until(lambda: daemon.serves() and reply(daemon, "alice") == "550", "a new worker has the list")
         in_force(daemon, put(server, Entry("bob")))
         assert ["550", "550"] == [reply(daemon, "alice"), reply(daemon, "bob")]
+
+
+SUSPENDING = POLICY.replace(
+    "...",
+    """  - id: outbreak
+    when: {sender.address: spam@example.com}
+    do: {defer: {code: "451 4.7.1", text: "no"}, suspend: {list: suspended, for: 1h}}
+  - {id: quiet, mode: shadow, when: {login: carol}, do: {suspend: {list: suspended, for: 1h}}}
+...""",
+)
+
+
+def spam(daemon: Daemon, login: str) -> str:
+    session = Session(daemon.socket)
+    try:
+        session.greet()
+        return (session.envelope("spam@example.com", login=login) or session.content()).partition(" ")[0]
+    finally:
+        session.close()
+
+
+def test_a_rule_suspends(tmp_path: Path, server: RedisServer) -> None:
+    """Whoever it certainly matches is on the list of all hosts a moment later, also where Redis was down meanwhile."""
+    lists_of(server).write("suspended", (), time.time())
+    with a_daemon(tmp_path, server) as daemon:
+        daemon.policy(SUSPENDING)
+        daemon.start()
+        until(lambda: known(daemon).get("read"), "the list is read")
+        assert ("451", "accept") == (spam(daemon, "mallory"), reply(daemon, "carol"))
+        until(lambda: replies(daemon, "mallory") == {"550"}, "mallory is suspended on all workers")
+        (entry,) = lists_of(server).some("suspended", ["mallory"])
+        assert entry is not None
+        assert entry.by.startswith("rule outbreak")
+        assert entry.until is not None
+        (line,) = [one for one in daemon.lines("decision") if one.get("suspends")]
+        assert ["outbreak: suspended"] == line["suspends"]
+        assert ["quiet: suspended"] == [one for row in daemon.lines("decision") for one in row.get("would_suspend", ())]
+        assert "accept" == reply(daemon, "carol")
+        server.freeze()
+        assert "451" == spam(daemon, "eve")
+        server.thaw()
+        until(lambda: reply(daemon, "eve") == "550", "what waited is written when Redis goes on")

@@ -235,7 +235,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "list-additions-lost": (
         "entries that rules put on lists were lost",
-        "make Redis reachable; then restart, which forgets the count",
+        "make Redis reachable; see `suspends` in the decision log for whom it was about",
     ),
     "mail-deferred": ("mail is deferred by our own doing", "see `fault` and `unknown` in the decision log"),
     "channel-failing": ("notifications can't be delivered", "see `tidegate alerts`, then try `tidegate alerts test`"),

@@ -105,10 +105,12 @@ class Ease:
 
 
 def _soft(rule: Rule) -> Rule:
-    """What it refuses or discards is deferred."""
+    """What it refuses or discards is deferred, and it puts nobody on a list."""
     ending, uninspected = rule.do.ending, rule.on_uninspected
     if ending is not None and ending.disposition in _FINAL:
         rule = replace(rule, do=replace(rule.do, ending=_LATER))
+    if rule.do.suspend is not None:
+        rule = replace(rule, do=replace(rule.do, suspend=None))
     if uninspected is OnUninspected.REJECT:
         rule = replace(rule, on_uninspected=OnUninspected.DEFER)
     return rule
@@ -117,5 +119,5 @@ def _soft(rule: Rule) -> Rule:
 def _in_shadow(rule: Rule) -> Rule:
     """It acts without effect; one that only exempts stays as it is."""
     do = rule.do
-    only_exempts = do.exempt is not None and do.ending is None and not do.edits
+    only_exempts = do.exempt is not None and do.ending is None and not do.edits and do.suspend is None
     return rule if only_exempts or shadowed(rule) else replace(rule, mode=Mode.SHADOW)

@@ -25,6 +25,7 @@ from tidegate.engine.metering import Meter, metered
 from tidegate.engine.parts import Accepted, Stand, rank
 from tidegate.engine.placeholders import Values
 from tidegate.engine.reply import make_reply, safe_text, temporary, uninspected
+from tidegate.engine.suspending import suspensions
 from tidegate.model import (
     NO_RESTRAINT,
     Actions,
@@ -181,7 +182,9 @@ def _conclude(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) 
         replace(_mark(one, inquiry, shadow=True), would=alone[number] if number < len(alone) else None)
         for number, one in enumerate(hidden)
     ]
-    return replace(verdict, trail=(*verdict.trail, *marks), would=None if would is verdict.disposition else would)
+    wishes = (*verdict.suspensions, *suspensions(hidden, frozenset(), inquiry.facts, shadow=True))
+    would_be = None if would is verdict.disposition else would
+    return replace(verdict, trail=(*verdict.trail, *marks), would=would_be, suspensions=wishes)
 
 
 def _decide(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -> Verdict:
@@ -230,6 +233,7 @@ def _decided(concerned: Sequence[Stand], accepted: Accepted, inquiry: Inquiry) -
         tuple(_mark(one, inquiry, outcome, settled) for one in _ranked(concerned)),
         generation=facts.policies.number,
         digest=facts.policies.digest,
+        suspensions=suspensions(outcome.acting, outcome.capped, facts),
     )
 
 

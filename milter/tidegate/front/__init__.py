@@ -4,6 +4,7 @@ callbacks   libmilter's events: gather, and at end of message ask
 guard       what every callback runs inside, and what it may answer
 session     what is known of one connection and its message
 answer      verdicts to replies and return codes
+suspending  whom rules put on live lists, on its way out
 edits       changes to the calls that Postfix executes
 listener    the listening socket
 recorder    judged messages into the replay store
@@ -14,5 +15,6 @@ from tidegate.front.callbacks import install, run
 from tidegate.front.desk import Desk
 from tidegate.front.listener import Listener
 from tidegate.front.recorder import Recorder
+from tidegate.front.suspending import Suspending
 
-__all__ = ["Desk", "Listener", "Recorder", "install", "run"]
+__all__ = ["Desk", "Listener", "Recorder", "Suspending", "install", "run"]

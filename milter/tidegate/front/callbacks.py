@@ -48,6 +48,8 @@ def install(desk: Desk) -> None:
     Worker.desk = desk
     desk.start_flushing()
     desk.exposure.start()
+    if desk.suspending is not None:
+        desk.suspending.start()
     if desk.recorder is not None:
         desk.recorder.start()
 
@@ -278,6 +280,7 @@ def _eom(ctx: Any, session: Session) -> int:
             code = fault(ctx, desk, session, ErrorKind.DEADLINE, "deadline exceeded", queue_id)
         else:
             code = give(ctx, desk, session, verdict, transaction)
+            desk.suspend(verdict, session, now)
             counted(verdict, session, desk.crowds, now)
             if desk.recorder is not None:
                 keep(desk.recorder, session, transaction, verdict, now)

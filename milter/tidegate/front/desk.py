@@ -19,6 +19,7 @@ from tidegate.front.exposure import Exposure
 from tidegate.front.flushing import start_flushing
 from tidegate.front.recorder import Recorder
 from tidegate.front.session import Session
+from tidegate.front.suspending import Suspending
 from tidegate.ledger import Pen
 from tidegate.limits import Ledger
 from tidegate.live import Canary, Live, sender_of
@@ -71,15 +72,17 @@ class Desk:
         crowds: Crowds | None = None,
         recorder: Recorder | None = None,
         ledger: Ledger | None = None,
+        suspending: Suspending | None = None,
     ) -> None:
         """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
 
         `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders;
         `recorder` keeps messages for replay, None: nothing is kept; `ledger` counts limits, and is asked only where a
-        generation has rules with some.
+        generation has rules with some; `suspending` takes whom rules put on live lists.
         """
         self.own = own
         self.ledger = ledger
+        self.suspending = suspending
         self.live = live
         self.page = page or Journal(1).page(0)
         self.tally = tally
@@ -172,6 +175,20 @@ class Desk:
             _log.error(
                 "rule fault", rule=one.rule, error=one.kind, at=one.place, ref=session.reference, queue_id=queue_id
             )
+
+    def suspend(self, verdict: Verdict, session: Session, now: float) -> None:
+        """Whom rules put on live lists, once the message has its answer; `now` in POSIX seconds."""
+        if verdict.suspensions and self.suspending is not None:
+            self.suspending.note(verdict.suspensions, session.reference, now)
+
+    def finish(self) -> None:
+        """The worker leaves: what waits is written and sent."""
+        self.flush()
+        self.exposure.finish()
+        if self.recorder is not None:
+            self.recorder.finish()
+        if self.suspending is not None:
+            self.suspending.flush()
 
     def decide(self, decision: Decision, at_once: bool) -> None:
         """One decision line: written before the reply where it is a refusal, else within FLUSH_SECONDS.

@@ -60,6 +60,7 @@ from tidegate.model import (
     Schedule,
     SetHeader,
     SetSender,
+    Suspend,
     Template,
     Test,
     Unknowable,
@@ -247,7 +248,13 @@ _EDIT = union(
     bcc=(Bcc, record(Bcc, TEXT)),
     set_sender=(SetSender, record(SetSender, TEXT)),
 )
-_ACTIONS = record(Actions, optional(_ENDING), many(_EDIT), optional(record(Exempt, TEXTS, TRUTH)))
+_ACTIONS = record(
+    Actions,
+    optional(_ENDING),
+    many(_EDIT),
+    optional(record(Exempt, TEXTS, TRUTH)),
+    optional(record(Suspend, TEXT, TEXT, TEXT, TEXT, NUMBER)),
+)
 
 
 def _pair(codec: Codec) -> Codec:

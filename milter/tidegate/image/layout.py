@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 from tidegate.image.codec import WHOLE, Codec, MalformedError, dump, load, many, record
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 _MAGIC: Final = b"TIDEGATE"
 _ORDER: Final = 0x0102  # reads as 0x0201 where bytes stand the other way round
 _HEADER: Final = struct.Struct("=8sHHIQQQ32s32s")

@@ -69,6 +69,7 @@ from tidegate.model.rule import (
     Scope,
     SetHeader,
     SetSender,
+    Suspend,
     Template,
 )
 from tidegate.model.transaction import (
@@ -84,6 +85,7 @@ from tidegate.model.verdict import (
     HeaderChange,
     Mark,
     Reply,
+    Suspension,
     Verdict,
 )
 from tidegate.model.words import (
@@ -189,6 +191,8 @@ __all__ = [
     "Scope",
     "SetHeader",
     "SetSender",
+    "Suspend",
+    "Suspension",
     "Severity",
     "Source",
     "Stage",

@@ -128,12 +128,24 @@ class Exempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspend:
+    """Put what the field `by` holds on the live list `list` for so many seconds; `name` and `form` as LiveSource."""
+
+    list: str
+    name: str
+    form: str
+    by: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Actions:
-    """What a rule does: at most one ending, any edits, at most one exemption."""
+    """What a rule does: at most one ending, any edits, at most one exemption, and whom it puts on a list."""
 
     ending: Ending | None = None
     edits: tuple[Edit, ...] = ()
     exempt: Exempt | None = None
+    suspend: Suspend | None = None
 
 
 @dataclass(frozen=True, slots=True)

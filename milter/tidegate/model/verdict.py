@@ -85,6 +85,19 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspension:
+    """A rule puts somebody on a live list (Suspend); `shadow`: it only would."""
+
+    rule: str
+    list: str
+    name: str
+    form: str
+    who: str
+    seconds: float
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What happens to the message, and why.
 
@@ -104,3 +117,4 @@ class Verdict:
     digest: str = ""
     faults: tuple[Fault, ...] = ()  # each cost its rule an UNKNOWN
     limits: tuple[LimitUse, ...] = ()  # that were asked
+    suspensions: tuple[Suspension, ...] = ()

@@ -55,6 +55,7 @@ class Event(str, Enum):
     LIMIT_EXCEEDED = "limit_exceeded"
     LIMIT_LOCAL = "limit_local"
     LIMIT_UNKNOWN = "limit_unknown"
+    SUSPENSIONS_LOST = "suspensions_lost"
 
 
 _DISPOSITIONS = tuple(Disposition)

@@ -108,6 +108,11 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
         event["would"] = _NAMES[verdict.would]
     if verdict.limits:
         event["limits"] = [_limit(use, words) for use in verdict.limits[:_RULES]]
+    if verdict.suspensions:
+        for key, shadow in (("suspends", False), ("would_suspend", True)):
+            told = [f"{one.rule}: {one.list}" for one in verdict.suspensions if one.shadow is shadow]
+            if told:
+                event[key] = told[:_RULES]
     if not verdict.trail:
         return
     matched = [mark.rule for mark in verdict.trail if mark.truth is Truth.YES and not mark.shadow]
@@ -123,8 +128,8 @@ def _add_verdict(event: dict[str, Any], verdict: Verdict, words: _Words) -> None
         if mark.truth is Truth.UNKNOWN
     ]
     eased = [f"{mark.rule}: {mark.eased.value}" for mark in verdict.trail if mark.eased is not None]
-    told = (("rules", matched), ("hits", hits), ("would_rules", shadows), ("unknown", unknown), ("eased", eased))
-    for key, values in told:
+    rows = (("rules", matched), ("hits", hits), ("would_rules", shadows), ("unknown", unknown), ("eased", eased))
+    for key, values in rows:
         if values:
             event[key] = values[:_RULES]
 

@@ -28,6 +28,7 @@ _EVENTS = {
     Event.LIMIT_EXCEEDED: "Limits that a message would have exceeded.",
     Event.LIMIT_LOCAL: "Limits that were told by the local count, while the store was down.",
     Event.LIMIT_UNKNOWN: "Limits of a message that could not be known.",
+    Event.SUSPENSIONS_LOST: "Entries that rules would have put on live lists and could not.",
 }
 
 

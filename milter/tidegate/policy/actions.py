@@ -1,4 +1,4 @@
-"""The registry of actions, and `do:` from its node: at most one disposition, any edits, at most one exempt.
+"""The registry of actions, and `do:` from its node: at most one disposition, any edits, any controls.
 
 There is no bare accept: what lets mail through is an exception, or an exempt that names what it silences.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from tidegate.model import Actions, Disposition, Edit, Ending, Exempt
+from tidegate.model import Actions, Disposition, Edit, Ending, Exempt, Suspend
 from tidegate.policy import edits as edit
 from tidegate.policy import elsewhere
 from tidegate.policy.findings import Findings
@@ -17,6 +17,7 @@ from tidegate.policy.names import Names
 from tidegate.policy.nodes import Mapping, Node, Scalar
 from tidegate.policy.replies import discard_ending, hold_ending, reply_ending
 from tidegate.policy.suggest import did_you_mean, shown
+from tidegate.policy.suspend import build_suspend
 
 
 class Family(Enum):
@@ -58,7 +59,7 @@ ACTIONS: dict[str, ActionRow] = {
         ActionRow("set_sender", _E, "replace the envelope sender", "ADDRESS, or <>"),
         ActionRow("exempt", _C, "silence the rules of these ids or tags", "[IDS OR TAGS], or all"),
         ActionRow("notify", _L, "tell somebody", ""),
-        ActionRow("suspend", _L, "put a login on a list", ""),
+        ActionRow("suspend", _C, "put who sends on a live list for a while", "{list: NAME, for: 24h}"),
     )
 }
 
@@ -96,6 +97,7 @@ def build_actions(node: Node, rule: str, names: Names, findings: Findings) -> Ac
     endings: list[tuple[Scalar, Ending | None]] = []
     changes: list[Edit] = []
     exempt: Exempt | None = None
+    suspend: Suspend | None = None
     for key, value in node.pairs:
         if key.text in _ENDINGS:
             endings.append((key, _ENDINGS[key.text](value, findings)))
@@ -103,13 +105,15 @@ def build_actions(node: Node, rule: str, names: Names, findings: Findings) -> Ac
             changes += _EDITS[key.text](value, findings)
         elif key.text == "exempt":
             exempt = build_exempt(value, rule, names, findings)
+        elif key.text == "suspend":
+            suspend = build_suspend(value, names, findings)
         else:
             _unknown(key, findings)
     for key, _ in endings[1:]:
         findings.add("several-dispositions", f"`{key.text}` stands beside `{endings[0][0].text}`", key)
     if findings.errors() > before:
         return None
-    return Actions(endings[0][1] if endings else None, tuple(changes), exempt)
+    return Actions(endings[0][1] if endings else None, tuple(changes), exempt, suspend)
 
 
 def _unknown(key: Scalar, findings: Findings) -> None:

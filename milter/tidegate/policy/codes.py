@@ -114,6 +114,9 @@ BUILDER_CODES: dict[str, CodeRow] = {
         "restore the file; if it is meant so, `tidegate confirm`",
     ),
     "duplicate-key-line": CodeRow("a key stands twice in a map; the first counts", "merge the two", _WARNING),
+    "not-live": CodeRow(
+        "an action writes to a list whose items are in the policy", "give the list `redis: NAME`, or choose a live one"
+    ),
     "no-redis": CodeRow(
         "a list is kept in Redis, and no Redis is configured",
         "set `redis:` in the settings, or give the list `items` or a `file`",

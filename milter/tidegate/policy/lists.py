@@ -91,6 +91,7 @@ def build_list(name: str, node: Node, names: Names, read_file: ReadFile, finding
         live = _live(name, kind, keys, names, findings)
         if live is None:
             return None
+        names.live_lists[name] = live
         if live.max_stale:
             names.aging_lists.add(name)
         return MemberListData(name, kind, place=node.place, live=live)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from tidegate import patterns
-from tidegate.model import Condition, Conventions, FieldType, ListKind, Place, Stage
+from tidegate.model import Condition, Conventions, FieldType, ListKind, LiveSource, Place, Stage
 
 RESERVED_LISTS: dict[str, tuple[ListKind, str]] = {
     "own-domains": (ListKind.DOMAIN, "what is not in it is external"),
@@ -67,6 +67,7 @@ class Names:
     now: float  # POSIX seconds
     lists: dict[str, ListKind | None] = field(default_factory=dict)  # None: of a type that can't be read
     stale_lists: set[str] = field(default_factory=set)
+    live_lists: dict[str, LiveSource] = field(default_factory=dict)
     aging_lists: set[str] = field(default_factory=set)  # live ones with a `max_stale`
     redis: bool = True  # lists can come from there
     inbound_lists: set[str] = field(default_factory=set)  # text lists with the item `inbound`

@@ -295,6 +295,7 @@ def _together(
         or do.ending.disposition not in (Disposition.REJECT, Disposition.DEFER)
         or do.edits
         or do.exempt is not None
+        or do.suspend is not None
     ):
         findings.add("per-recipient-action", "a per_recipient rule rejects or defers, nothing else", keys["do"])
     if do.exempt is not None and on_error is OnError.SKIP:

@@ -53,6 +53,7 @@ EXPECT_KEYS: dict[str, str] = {
     "rcpt": "all recipients in the end, copies included",
     "bcc": "the copies",
     "sender": "the new envelope sender",
+    "suspends": "who is put on a live list, all of them",
     "refused": "{RECIPIENT: how its reply at RCPT begins}",
 }
 _SETTINGS = ("default_realm", "recipient_delimiter")
@@ -76,6 +77,7 @@ class Expectation:
     recipients: tuple[str, ...] | None = None
     bcc: tuple[str, ...] | None = None
     sender: str | None = None
+    suspends: tuple[str, ...] | None = None
     refused: tuple[tuple[str, str], ...] | None = None
 
 
@@ -179,7 +181,8 @@ def _expectation(node: Node, findings: Findings) -> Expectation | None:
     for key in ("reply", "reason", "rule", "sender"):
         if key in keys:
             found[key] = _text_or_empty(keys[key], key, findings)
-    for key, name in (("matched", "matched"), ("unknown", "unknown"), ("rcpt", "recipients"), ("bcc", "bcc")):
+    texts = (("matched", "matched"), ("unknown", "unknown"), ("rcpt", "recipients"), ("bcc", "bcc"))
+    for key, name in (*texts, ("suspends", "suspends")):
         if key in keys:
             found[name] = _texts_or_none(keys[key], key, findings)
     if "certain" in keys:

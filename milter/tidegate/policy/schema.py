@@ -34,6 +34,7 @@ from tidegate.policy.rules import MAX_PRIORITY
 from tidegate.policy.schedule import ACTIVE_KEYS, DAYS, SAMPLE_KEYS
 from tidegate.policy.scope import SCOPE_KEYS
 from tidegate.policy.staleness import MAX_STALE_KEYS, THEN
+from tidegate.policy.suspend import SUSPEND_KEYS, WHO
 
 Schema = dict[str, Any]
 
@@ -246,6 +247,7 @@ def _do() -> Schema:
         "set_header": headers,
         "redirect": {"anyOf": [_TEXT, _object({"matched": "for the recipients that matched"}, {}, ("matched",))]},
     }
+    values["suspend"] = _object(SUSPEND_KEYS, {"list": _ID, "for": _AGE, "by": _words(WHO)}, ("list", "for"))
     several = ("remove_header", "add_rcpt", "remove_rcpt", "bcc", "exempt")
     values |= dict.fromkeys(several, _several(_TEXT))
     return _object({name: f"{ACTIONS[name].manual}: {ACTIONS[name].shape}" for name in KNOWN}, values)

@@ -282,7 +282,7 @@ class Supervisor:
             case "refused":
                 self._conditions.raise_("worker-refused", f"{child.name}: {packet.values.get('why', '')}")
                 os.kill(child.pid, signal.SIGTERM)
-            case "listed" | "unlisted":
+            case "listed" | "unlisted" | "put":
                 self._parts.lists.heard_worker(child, packet)
             case "deaf":
                 child.deaf = True

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from tidegate.channel import Packet
 from tidegate.control import Parcel
 from tidegate.loader.report import LiveList
 from tidegate.model import Severity
+from tidegate.observe.counters import Counters, Event
 from tidegate.replicas.held import Copy
 from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.crew import Child, Crew
@@ -29,6 +31,8 @@ from tidegate.supervisor.picture import Picture
 
 BEHIND = 30.0
 """Seconds without a confirmation after which a list is behind."""
+_WAITING = 1000  # entries of rules that wait for a clerk
+_REMIND = 3600.0  # seconds
 _PATIENCE = 5.0  # seconds for the clerk to read a list that is new
 _NAMED = 3  # lists that an alert names
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
@@ -52,7 +56,10 @@ class _Held:
 class Lists:
     """Those of one daemon."""
 
-    def __init__(self, picture: Picture, workers: Crew, clerk: Crew, conditions: Conditions) -> None:
+    def __init__(
+        self, picture: Picture, workers: Crew, clerk: Crew, conditions: Conditions, counters: Counters
+    ) -> None:
+        self._counters = counters
         self._picture = picture
         self._workers = workers
         self._clerk = clerk
@@ -62,6 +69,9 @@ class Lists:
         self._has: dict[int, dict[Key, int]] = {}  # process: those that it has taken
         self._wanted: tuple[LiveList, ...] = ()
         self._asked: tuple[int, tuple[LiveList, ...]] = (0, ())  # which clerk was told of which
+        self._puts: deque[Mapping[str, Any]] = deque()
+        self._lost = 0  # of those that rules put on lists
+        self._losses = (0, 0.0)  # how many, and when (POSIX seconds) there were last more of them
         self._since: dict[Key, float] = {}  # POSIX seconds: since when these are asked and not read
         self._looked = 0.0
         self._heard = 0.0  # POSIX seconds when the clerk last reported
@@ -100,18 +110,34 @@ class Lists:
         self._send()
 
     def heard_worker(self, child: Child, packet: Packet) -> None:
-        """It has taken a copy, or could not."""
+        """It has taken a copy, or could not; or a rule puts somebody on a list."""
         values = packet.values
-        if packet.word == "listed":
+        if packet.word == "put":
+            self._put(values)
+        elif packet.word == "listed":
             self._has.setdefault(child.pid, {})[str(values["name"]), str(values["form"])] = int(values["serial"])
         else:
             _log.error("list refused", child=child.name, list=values.get("name"), error=values.get("why"))
+
+    def _put(self, values: Mapping[str, Any]) -> None:
+        """For the clerk, now or when there is one again."""
+        if len(self._puts) >= _WAITING:
+            self._lost += 1
+        else:
+            self._puts.append(values)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        clerk = next((child.channel for child in self._clerk.alive if child.channel is not None), None)
+        while self._puts and clerk is not None and clerk.send("put", **self._puts[0]):
+            self._puts.popleft()
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def tick(self, now: float) -> None:
         """Tell the clerk what is asked, send what workers lack, look at ages; `now` is monotonic."""
         self._want()
+        self._pass_on()
         if now - self._looked >= 1.0:
             self._looked = now
             self._look(time.time())
@@ -182,8 +208,16 @@ class Lists:
         judge("list-missing", _several(missing), Severity.WARNING)
         copies = [*map(str, self._state.get("damaged", ())), str(self._state.get("unwritable", ""))]
         judge("list-copy", _several(one for one in copies if one))
-        lost = self._state.get("lost", 0)
-        judge("list-additions-lost", f"{lost} entries that rules put on lists were not written" if lost else "")
+        self._judge_losses(now)
+
+    def _judge_losses(self, now: float) -> None:
+        """An hour after the last one it is no alert any more."""
+        counted = self._counters.totals().events[Event.SUSPENSIONS_LOST]
+        lost = counted + self._lost + int(self._state.get("lost", 0))
+        if lost > self._losses[0]:
+            self._losses = lost, now
+        text = f"{lost} entries that rules put on lists were not written, the last within the last hour"
+        self._conditions.judge("list-additions-lost", text if lost and now - self._losses[1] < _REMIND else "")
 
     def _unread(self, asked: Iterable[tuple[LiveList, _Held]], now: float) -> Iterable[str]:
         self._since = {one.key: self._since.get(one.key, now) for one, held in asked if held.base < 0}

@@ -71,7 +71,7 @@ class Parts:
         self.books = Books(settings, self.generations)
         self.poison = Poison(booted, self.workers, picture, self.restrainer, self.conditions)
         self.children.poison = self.poison
-        self.lists = Lists(picture, self.workers, self.clerk, self.conditions)
+        self.lists = Lists(picture, self.workers, self.clerk, self.conditions, booted.counters)
         self.children.lists = self.lists
         self.laggards = Laggards(self.workers, self.handover, self.conditions)
         self.successor = Successor(self.conditions, selector, become_reader)

@@ -139,6 +139,7 @@ def _of_changes(expect: Expectation, outcome: Outcome) -> Iterator[Difference]:
     for what, wanted, got in (
         ("rcpt", expect.recipients, outcome.recipients),
         ("bcc", expect.bcc, changes.bcc),
+        ("suspends", expect.suspends, tuple(one.who for one in outcome.verdict.suspensions if not one.shadow)),
     ):
         if wanted is not None:
             yield from _compare(what, tuple(sorted(wanted)), tuple(sorted(got)))
