@@ -66,6 +66,34 @@ def test_explain_as_json(policies: Path) -> None:
     assert ["no", "no"] == [rule["truth"] for rule in document["rules"]]
 
 
+LIMITED = """version: 1
+rules:
+  - id: rate
+    when: {login: {exists: true}}
+    limits:
+      - {name: hour, by: login, count: recipients, max: 300, per: 1h}
+      - {name: size, by: login, count: bytes, max: 10, per: 1d}
+    do: {defer: {text: "{limit.used} of {limit.max}"}}
+...
+"""
+
+
+def test_explain_charges_nothing(policies: Path) -> None:
+    """It says what limits would be asked, and what they say where nothing is used."""
+    (policies / "p" / "a.yaml").write_text(LIMITED)
+    asked = ("explain", str(policies / "m.eml"), "--policies", str(policies / "p"), "--rcpt", "a@example.net")
+    code, text = run(*asked, "--login", "a@example.com")
+    assert 0 == code
+    hour, size = (line.strip() for line in text.splitlines() if line.startswith("    limit "))
+    end = "; nothing is asked or charged here"
+    assert f"limit hour: 1 recipient for a@example.com, 300 in 60 min: it fits where nothing is used{end}" == hour
+    assert f"limit size: 25 bytes for a@example.com, 10 in 24 h: exceeded by this message alone{end}" == size
+    assert "reply 552 5.3.4 This message alone has 25 bytes, and 10 are allowed: please split it" in text
+    limits = json.loads(run(*asked, "--login", "a@example.com", "--json")[1])["rules"][0]["limits"]
+    assert [("hour", False), ("size", True)] == [(one["limit"], one["exceeded"]) for one in limits]
+    assert "limit " not in run(*asked)[1]
+
+
 def test_test_counts_what_is_kept(policies: Path) -> None:
     """Exit 0 where every example comes out."""
     assert (0, "1 examples, 0 scenarios: 0 failures\n") == run("test", str(policies / "p"))

@@ -7,14 +7,17 @@ from typing import Any
 
 from tidegate.cli.output import safe
 from tidegate.engine.explain import Explanation, RuleEvidence
+from tidegate.engine.placeholders import in_words
 from tidegate.model import (
     AllOf,
     Always,
     AnyOf,
     Condition,
+    Counting,
     EntryState,
     Evidence,
     Fresh,
+    LimitUse,
     Never,
     Not,
     Recipients,
@@ -48,7 +51,7 @@ def lines(found: Explanation, at_rcpt: AtRcpt) -> Iterator[str]:
             for depth, evidence in _flat(one.evidence, 2):
                 yield f"  {'  ' * depth}{evidence.truth.name:<8}{_asked(evidence.test)}{_answer(evidence)}"
         for use in rule.limits:
-            yield f"    limit {use.limit}: {use.cost} of {use.maximum} for {_shown(use.key)}, as if unused; not charged"
+            yield f"    limit {use.limit}: {_asked_for(rule, use)}"
         yield ""
     for address, verdict in at_rcpt:
         yield f"at RCPT  {_shown(address)}: {_verdict(verdict)}"
@@ -102,6 +105,17 @@ def _answer(evidence: Evidence) -> str:
     if reading.cause is not None:
         parts.append(f"  {reading.cause.doubt.value} doubt: {_shown(reading.cause.text)}")
     return "".join(parts)
+
+
+def _asked_for(rule: RuleEvidence, use: LimitUse) -> str:
+    """What a limit would be asked, and what it says where nothing is used: `3 recipients for alice, 300 in 1h`."""
+    limit = next(one for one in rule.rule.limits if one.name == use.limit)
+    what = limit.count.value.removesuffix("s") if use.cost == 1 else limit.count.value
+    if limit.count is Counting.DISTINCT:
+        what = f"different {limit.of}"
+    found = "exceeded by this message alone" if use.exceeded else "it fits where nothing is used"
+    room = f"{use.maximum} in {in_words(limit.per)}"
+    return f"{use.cost} {what} for {_shown(use.key)}, {room}: {found}; nothing is asked or charged here"
 
 
 def _shown(text: str) -> str:
