@@ -6,12 +6,15 @@ import pytest
 
 from tests.builders.ledgers import ExactLedger
 from tests.builders.limits import ALICE, a_limit, full, judged, limiting
+from tests.builders.policies import a_policy, errors, load_text
 from tests.builders.transactions import NOW, FakeList, FakePolicies, a_transaction
+from tidegate import image
 from tidegate.engine.judge import judge
 from tidegate.engine.metering import Meter
 from tidegate.limits import Charge, OnStoreDown
 from tidegate.model import (
     Cause,
+    Conventions,
     Counting,
     Disposition,
     Doubt,
@@ -71,6 +74,24 @@ class TestKeys:
         )
         judge(a_transaction(login=login), policies, NOW, meter=Meter(ledger))
         assert [key] == [one.key for one in ledger.calls[0].charges]
+
+    @pytest.mark.parametrize("realm", ["", "example.com"])
+    def test_a_map_by_another_field_than_the_login(self, realm: str) -> None:
+        """Its keys are completed like logins, and so is what is looked up in it."""
+        text = """
+        lists: {customers: {type: map, items: {Example.org: ACME}}}
+        rules:
+          - id: r
+            when: always
+            limits: [{name: h, by: {field: sender.domain, map: customers}, count: messages, max: 1, per: 1h}]
+            do: {defer: {}}
+        """
+        loaded = load_text(a_policy(text), conventions=Conventions(default_realm=realm)).loaded
+        assert [] == errors(loaded)
+        ledger = ExactLedger()
+        policies = image.Generation(image.build(loaded, 1))
+        judge(a_transaction(sender="a@example.org"), policies, NOW, meter=Meter(ledger))
+        assert ["acme"] == [one.key for one in ledger.calls[0].charges]
 
     @pytest.mark.parametrize(
         ("plans", "maximum"), [({ALICE: ("1000",)}, 1000), ({}, 10), ({ALICE: ()}, 10), ({ALICE: ("0",)}, 0)]

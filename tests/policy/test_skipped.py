@@ -32,13 +32,14 @@ def told(rules: tuple[Rule, ...], transaction: Transaction) -> str:
         (a_rule("{logn: mallory}", more="scope: {recipient_domains: [evil.example]}"), "", "perhaps"),
         (a_rule("always", BROKEN, more="except: [{name: a, when: {login: alice@example.com}}]"), "", "certain"),
         (a_rule("{rcpt.domain: evil.example}", BROKEN, more="per_recipient: true"), "", "certain"),
+        (a_rule("{login: alice@example.com}", BROKEN, more="limits: [{name: hour}]"), "perhaps", ""),
         (a_rule("{login: mallory@example.org}", BROKEN, more="mode: shadow"), "", ""),
         (a_rule("{login: mallory@example.org}", BROKEN, more="mode: off"), "", ""),
         (a_rule("{login: mallory@example.org}", BROKEN, more="on_invalid: defer"), "", ""),
     ],
     ids=[
         "by its when", "by its when, another", "unreadable: everybody", "by its scope", "by a scope of recipients",
-        "not who is excepted", "per recipient", "in shadow", "off", "deferring",
+        "not who is excepted", "per recipient", "by limits: nobody counted", "in shadow", "off", "deferring",
     ],
 )  # fmt: skip
 def test_whom_a_skipped_rule_would_have_concerned(text: str, alice: str, mallory: str) -> None:

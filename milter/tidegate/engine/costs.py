@@ -20,6 +20,7 @@ from tidegate.conditions.evaluate import cause as cause_of
 from tidegate.conditions.evaluate import evaluate
 from tidegate.conditions.facts import Facts
 from tidegate.conditions.fields import FIELDS
+from tidegate.conditions.members import normalise
 from tidegate.conditions.readers import doubt_of, wrong_list
 from tidegate.conditions.text import fold
 from tidegate.limits import Charge
@@ -124,10 +125,14 @@ def _mapped(name: str, value: str, facts: Facts) -> tuple[str, Cause | None]:
     trouble = wrong_list(known, ListKind.MAP)
     if trouble is not None:
         return "", trouble
-    if value in known.doubted:
+    key = value
+    if "@" not in value:  # the keys of a map are written like logins, and completed like them
+        member = normalise(ListKind.MAP, value, facts.policies.conventions)
+        key = value if isinstance(member, str) else member.key
+    if key in known.doubted:
         return "", doubt_of(known)
-    values = known.values(value, facts.now)
-    return (values[0] if values else ""), None
+    values = known.values(key, facts.now)
+    return (fold(values[0]) if values else ""), None
 
 
 def _maximum(limit: Limit, facts: Facts) -> tuple[int, Cause | None, Cause | None]:

@@ -46,6 +46,9 @@ WORST = Actions(
 """What a rule may do of which that can't be read: the strictest."""
 
 
+_UNCOUNTED = Cause(Doubt.PASSING, "what would have exceeded its limits was not counted")
+
+
 def header_of(text: EntryText, names: Names) -> RuleParts:
     """The header keys of a rule whose body can't be read; what is wrong with them has been told."""
     parts = RuleParts()
@@ -156,6 +159,8 @@ def skipped_rule(texts: Sequence[EntryText], readable: Sequence[RuleParts], name
     if any(one.mode in (Mode.OFF, Mode.SHADOW) for one in headers):
         return None
     reach = [_reach(parts, header, len(texts) == 1) for parts, header in zip(readable, headers, strict=True)]
+    if any(_value(text.node, "limits") or _value(text.header, "limits") for text in texts):
+        reach = [AllOf((one, Unknowable(_UNCOUNTED))) for one in reach]
     alone = readable[0] if len(texts) == 1 else RuleParts()
     scopes = [one.scope for one in headers if one.scope is not None]
     return Rule(
