@@ -141,11 +141,11 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "revision-refused": (
         "the head in Redis can't be used; the revision before serves on",
-        "put a whole one in its place: tidegate policy rollback, or tidegate policy push",
+        "put a whole one in its place: tidegate policy rollback REVISION",
     ),
     "revision-older": (
         "the head in Redis does not come after the revision that serves",
-        "put the policy there again: tidegate policy push; where the older one is meant: tidegate confirm --revision",
+        "put ours back: tidegate policy rollback REVISION; where the older one is meant: tidegate confirm --revision",
     ),
     "revision-unreviewed": (
         "policy in Redis was written past tidegate policy, by hand",

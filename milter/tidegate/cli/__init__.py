@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
     "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
+    "fleet": ("tidegate.cli.fleet", "fleet", "What each daemon has of the policy in Redis."),
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
     "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
     "limits": ("tidegate.cli.limits", "limits", "What is counted of whom; reset it, or grant more."),

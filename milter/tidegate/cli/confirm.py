@@ -24,17 +24,28 @@ _LOOK = 0.1
 @click.command()
 @daemon_options
 @click.option("--quarantine", is_flag=True, help="Confirm instead that policies in quarantine are meant.")
+@click.option("--revision", is_flag=True, help="Confirm instead that the policy in Redis is meant, older or gone.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def confirm(config: str, state: str, quarantine: bool, as_json: bool) -> None:
+def confirm(config: str, state: str, quarantine: bool, revision: bool, as_json: bool) -> None:
     """Confirm that what is missing is meant to be gone.
 
     Entries that stay in force although their file is empty, cut or gone are given up. What can't be read stays.
 
     Policies that did harm are in quarantine and are not taken again; with --quarantine they are.
 
+    A revision in Redis that does not come after the one in force is not taken; with --revision it is, by this daemon.
+
     Exit codes: 0 done; 1 done, and an alert stands; 2 no daemon answers.
     """
-    _load({"do": "confirm", "quarantine": quarantine}, config, state, as_json)
+    if revision and quarantine:
+        raise click.UsageError("--revision and --quarantine: say one after the other")
+    if revision and not _refuses_a_head(find_daemon(config, state).status(brief=True)):
+        raise UnableError("this daemon refuses no revision as older than its own: there is nothing to confirm")
+    _load({"do": "confirm", "quarantine": quarantine, "revision": revision}, config, state, as_json)
+
+
+def _refuses_a_head(status: Mapping[str, Any]) -> bool:
+    return bool((status.get("redis") or {}).get("older"))
 
 
 @click.command()

@@ -5,19 +5,22 @@ Promises: every key of the document is shown in some form, those too that this p
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tidegate.cli.output import safe
+from tidegate.cli.statusredis import redis_lines
+from tidegate.cli.times import age, moment, several
 from tidegate.cli.told import told_lines
+
+__all__ = ["age", "alert_lines", "canary_line", "moment", "several", "text"]
 
 _QUIET = ("active", "shadow", "off")  # states that somebody chose
 _WIDTH = 12
 _KNOWN = frozenset({
     "version", "pid", "stage", "degraded", "health", "started", "now", "generation", "desired", "load", "workers",
     "totals", "restarts", "clerk", "eased", "settings", "exposure", "poison", "ladder", "soak", "canary", "entries",
-    "sources", "problems", "alerts", "notifications", "brake", "lists",
+    "sources", "problems", "alerts", "notifications", "brake", "lists", "redis",
 })  # fmt: skip
 Document = Mapping[str, Any]
 
@@ -34,6 +37,7 @@ def text(document: Document) -> str:
         *_quarantined(document, now),
         *_poisoned(document, now),
         *_in_force(document, now),
+        *(_row(*one) for one in redis_lines(document, now)),
         *_sources(document, now),
         *_live_lists(document, now),
         *_totals(document),
@@ -257,22 +261,3 @@ def _brake(document: Document) -> Iterator[str]:
     stopped = f", {several(brake['stopped_by_new'], 'sender')} stopped by them" if new else ""
     at = f"acts where a new rule stops more than {several(brake['few'], 'sender')}"
     yield _row("brake", f"{brake['mode']}: {at}; {rules}{stopped}; {several(brake['seen'], 'sender')} in the last hour")
-
-
-def several(count: int, what: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def moment(seconds: float) -> str:
-    """A point in time, by the clock of this machine."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-
-
-def age(seconds: float) -> str:
-    """Roughly, as a person says it."""
-    seconds = max(0.0, seconds)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{seconds:.0f} s"

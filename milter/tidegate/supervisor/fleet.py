@@ -48,7 +48,7 @@ class Fleet:
         self._followed = packet.values
         alerts = packet.values.get("alerts")
         for code in sorted(CODES):
-            self._conditions.judge(code, str(alerts.get(code, "")) if isinstance(alerts, dict) else "")
+            self._conditions.judge(code, _text_of(alerts, code))
 
     def tick(self, now: float, stage: str) -> None:
         """Once a second. `now` in monotonic seconds; `stage` names where in its life the daemon is."""
@@ -118,10 +118,15 @@ class Fleet:
             "environment": settings.environment,
             "node": settings.node_name,
             "link": {key: value for key, value in self._followed.items() if key not in ("alerts", "row")},
+            "older": _text_of(self._followed.get("alerts"), "revision-older"),
             "revision": self._picture.report.revised.document(),
             "canary": trial.revised.document() if trial else None,
             "now": time.time(),
         }
+
+
+def _text_of(alerts: object, code: str) -> str:
+    return str(alerts.get(code, "")) if isinstance(alerts, dict) else ""
 
 
 def _gravity(alert: Alert) -> Severity:

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from tidegate.cli.nodes import too_old
 from tidegate.cli.output import UnableError, emit, safe, show
 from tidegate.cli.policy.candidate import Checked
 from tidegate.cli.policy.session import Session, Standing, author, host, one_line
@@ -23,6 +24,7 @@ from tidegate.loader.report import problem_document
 from tidegate.model import EntryKind
 from tidegate.revisions import Change, Changes, Expected, Manifest, Revision, compare
 from tidegate.revisions.revision import NAME_LIMIT, REASON_LIMIT, expected_of
+from tidegate.store.nodes import heard
 from tidegate.store.revisions import Conflict, Head
 
 Signer = Callable[[Revision], Revision]
@@ -40,6 +42,7 @@ class Why:
     urgent: str = ""
     logins: int = 0  # what the changed rules may hit in `per` seconds; 0: nothing is said
     per: int = 3600
+    wait: int = 0  # seconds for which every live daemon is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ def unsigned(revision: Revision) -> Revision:
 
 
 def commit(opened: Session, change: Edition, now: float, signer: Signer = unsigned) -> Revision | Conflict:
-    """Store it, and move the head. Raises StoreError."""
+    """Store it, and move the head. Raises StoreError, and UnableError where a daemon is too old to read it."""
+    old = too_old(heard(opened.revisions.link), change.texts)
+    if old:
+        raise UnableError(f"{old}; nothing was stored")
     revision = signer(record(opened, change, now))
     manifests = [change.after, *([change.before] if revision.fallback else [])]
     changes = compare(change.before, change.after)

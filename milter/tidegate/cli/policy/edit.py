@@ -14,7 +14,7 @@ import click
 from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError, safe, show
 from tidegate.cli.policy.candidate import Cut, check, cut
-from tidegate.cli.policy.committing import Edition, Why, commit, done, lost, nothing_to_do
+from tidegate.cli.policy.committing import Edition, Why, commit, lost, nothing_to_do
 from tidegate.cli.policy.look import text_of
 from tidegate.cli.policy.put import saying, why_of
 from tidegate.cli.policy.session import (
@@ -27,6 +27,7 @@ from tidegate.cli.policy.session import (
     session,
     standing,
 )
+from tidegate.cli.policy.waiting import finish
 from tidegate.model import EntryKey
 from tidegate.store.revisions import Conflict
 
@@ -153,7 +154,7 @@ def _store(opened: Session, stands: Standing, draft: _Draft, found: Cut, why: Wh
         edition = Edition(why, stands.head, before, after, found.texts, revision.expect if revision else ())
         ended = commit(opened, edition, now)
         if not isinstance(ended, Conflict):
-            done(ended, edition, checked, asked.as_json)
+            finish(opened, ended, edition, checked, asked.as_json)
             return
         fresh = standing(opened)
         if fresh.manifest(now).shas.get(draft.key) != before.shas.get(draft.key):

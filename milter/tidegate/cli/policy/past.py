@@ -12,7 +12,6 @@ from tidegate.cli.policy.committing import (
     Edition,
     Why,
     commit,
-    done,
     lost,
     nothing_to_do,
     refuse,
@@ -21,6 +20,7 @@ from tidegate.cli.policy.committing import (
 from tidegate.cli.policy.look import Side, side_of
 from tidegate.cli.policy.put import saying, why_of
 from tidegate.cli.policy.session import Asked, Session, Standing, asking, kept_here, session, standing
+from tidegate.cli.policy.waiting import finish
 from tidegate.cli.statustext import moment
 from tidegate.revisions import Flaw, Revision
 from tidegate.store.contents import Content, fetch
@@ -145,7 +145,7 @@ def _go_back(
     if isinstance(ended, Conflict):
         lost(ended, edition, opened.environment, asked.as_json)
     else:
-        done(ended, edition, checked, asked.as_json)
+        finish(opened, ended, edition, checked, asked.as_json)
 
 
 def _behind(opened: Session, stands: Standing) -> Revision | None:
@@ -185,4 +185,4 @@ def confirm(reason: str, author: str, asked: Asked) -> None:
         if isinstance(ended, Conflict):
             lost(ended, edition, opened.environment, asked.as_json)
         else:
-            done(ended, edition, None, asked.as_json)
+            finish(opened, ended, edition, None, asked.as_json)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
 from tidegate.cli.output import UnableError, safe
 from tidegate.cli.policy.candidate import Cut, check, cut, read_bytes
-from tidegate.cli.policy.committing import Edition, Why, commit, done, lost, nothing_to_do, refuse
+from tidegate.cli.policy.committing import Edition, Why, commit, lost, nothing_to_do, refuse
 from tidegate.cli.policy.preview import NO_PREVIEW, Preview, keep, previewing
 from tidegate.cli.policy.session import (
     Asked,
@@ -24,11 +25,14 @@ from tidegate.cli.policy.session import (
     session,
     standing,
 )
+from tidegate.cli.policy.waiting import finish
 from tidegate.revisions import Manifest
 from tidegate.store.revisions import Conflict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _EXPECT = re.compile(r"([1-9][0-9]{0,6}) ?(?:logins?|senders?)?(?: ?(?:per|/|in) ?([1-9][0-9]{0,3})?(m|min|h|d))?\Z")
+WAIT = 30
+"""Seconds for which daemons are waited for, where nobody says how long."""
 _UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -49,16 +53,27 @@ class Expectation(click.ParamType):
 def saying(command: Command) -> Command:
     """The options with which somebody says why, how long and how sure; the command gets them as `why` without event."""
 
-    def wrapped(reason: str, author: str, expect: tuple[int, int] | None, expires: int, now: bool, **more: Any) -> Any:
+    def wrapped(
+        reason: str, author: str, expect: tuple[int, int] | None, expires: int, now: bool, wait: int, **more: Any
+    ) -> Any:
         if now and not reason.strip():
             raise click.UsageError("--now needs --reason TEXT: it is logged, and stands in the status")
         logins, per = expect or (0, 3600)
-        why = Why("", reason, author, expires, reason if now else "", logins, per)
+        why = Why("", reason, author, expires, reason if now else "", logins, per, wait)
         return command(why=why, **more)
 
     wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
     wrapped.__click_params__ = list(getattr(command, "__click_params__", []))  # type: ignore[attr-defined]
     for option in (
+        click.option(
+            "--wait",
+            type=click.IntRange(0, 3600),
+            is_flag=False,
+            flag_value=WAIT,
+            default=0,
+            metavar="[SECONDS]",
+            help=f"Wait (by default {WAIT} s) until every live daemon has it; exit code 1 where one has not.",
+        ),
         click.option(
             "--now", is_flag=True, help="In force at once, without a canary; needs --reason. The brake stays."
         ),
@@ -77,7 +92,7 @@ def saying(command: Command) -> Command:
 
 def why_of(why: Why, event: str) -> Why:
     """With what it is that is done."""
-    return Why(event, why.reason, why.author, why.expires, why.urgent, why.logins, why.per)
+    return replace(why, event=event)
 
 
 @click.command()
@@ -139,4 +154,4 @@ def change_to(
     if isinstance(found, Conflict):
         lost(found, edition, opened.environment, asked.as_json)
     else:
-        done(found, edition, checked, asked.as_json)
+        finish(opened, found, edition, checked, asked.as_json)
