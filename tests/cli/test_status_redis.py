@@ -22,7 +22,7 @@ REVISED = {
 ENTRIES = [
     {
         "key": "rule a",
-        "place": "redis:prod/a@12345678:3:5",
+        "place": "redis:prod/a@12:3:5",
         "state": "active",
         "digest": "x",
         "overrides": "1.yaml:3:5",
