@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.builders.kept import a_kept
+from tests.builders.revisions import a_snapshot, a_text
 from tests.builders.transactions import NOW
 from tidegate.cli import main
+from tidegate.live import snapshot
 from tidegate.replay import FOLDER, Quill, segments
 
 STOP = """version: 1
@@ -192,3 +194,13 @@ def test_a_folder_of_messages(site: Path) -> None:
         Path(one["file"]).name: one["why"] for one in found["unreadable"]["named"] if "no key" in one["why"]
     }
     assert (2, 1) == (found["unreadable"]["files"], found["unreadable"]["envelope_from_headers"] - 1)
+
+
+def test_what_redis_holds_lies_over_the_candidate(site: Path) -> None:
+    """As the daemon has fetched it: a file's rule that an entry in Redis covers changes nothing."""
+    assert (1, 10) == _codes(asked(site, site / "candidate"))
+    config = site / "t.yaml"
+    config.write_text(config.read_text() + f"redis: unix://{site}/nobody.sock\nenvironment: test\n")
+    covering = a_text("stop", when="{login: nobody@example.com}")
+    snapshot.write(str(site / "state"), a_snapshot(1, {"stop": covering}))
+    assert (0, 0) == _codes(asked(site, site / "candidate"))

@@ -22,13 +22,13 @@ import click
 from tidegate.cli import gates
 from tidegate.cli.applied import Outcome, document, history_text, text, wait_for
 from tidegate.cli.candidate import with_lists
-from tidegate.cli.confined import load
+from tidegate.cli.confined import Above, Opened, load
 from tidegate.cli.gates import Answer, Difference
 from tidegate.cli.lent import NO_POLICY, borrow
 from tidegate.cli.output import UnableError, emit, person, safe
 from tidegate.cli.reach import NobodyError, find_daemon
 from tidegate.cli.releasing import Deed, Releases, Staged
-from tidegate.cli.replay import Sources, ago, share
+from tidegate.cli.replay import Sources, above_of, ago, share
 from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_there
 from tidegate.loader.releases import Home, changed, home_of, read_applied
 from tidegate.model import Conventions
@@ -48,6 +48,7 @@ class Order:
     config: str
     state: str
     known: Conventions
+    above: Above | None = None  # what lies over the files from Redis, for the replay
     wanted: str = ""
     scenarios: tuple[str, ...] = ()
     max_change: float | None = None
@@ -117,7 +118,8 @@ def apply(config: str, default_realm: str | None, recipient_delimiter: str | Non
     given |= {"directory": given["directory"] or "", "mail": given["mail"] or ""}
     given["state"] = given["state"] or (site.states[0] if site else STATE)
     known = conventions(site, default_realm, recipient_delimiter)
-    order = Order(link=os.path.normpath(link), config=config, known=known, **given)
+    above = above_of(site, given["state"])
+    order = Order(link=os.path.normpath(link), config=config, known=known, above=above, **given)
     try:
         code = _MODES["".join(modes)](order, as_json)
     except OSError as error:
@@ -222,19 +224,23 @@ def _ask(order: Order, staged: Staged, home: Home) -> tuple[list[Answer], Differ
     if order.scenarios:
         answers.append(gates.scenarios(order.scenarios, staged.path, order.known))
     if order.max_change is not None:
-        sources = Sources(order.state, order.mail, order.since, order.known)
-        gate = Gate(order.max_change, order.min_judged)
         try:
-            lent = borrow(order.config, order.state)
+            answers.append(_replayed(order, staged, opened, order.max_change))
         except UnableError as error:
             answers.append(Answer("replay", False, error.message))
-        else:
-            answers.append(
-                gates.replayed(lent.generation, with_lists(opened, lent.replicas)[0], sources, gate)
-                if lent.generation is not None
-                else Answer("replay", False, NO_POLICY)
-            )
     return answers, difference
+
+
+def _replayed(order: Order, staged: Staged, opened: Opened, max_change: float) -> Answer:
+    """The gate of replay: against what is in force, with what lies over the files from Redis. Raises UnableError."""
+    lent = borrow(order.config, order.state)
+    if lent.generation is None:
+        raise UnableError(NO_POLICY)
+    if order.above is not None:
+        opened = load(staged.path, order.known, above=order.above)
+    after = with_lists(opened, lent.replicas)[0]
+    sources = Sources(order.state, order.mail, order.since, order.known)
+    return gates.replayed(lent.generation, after, sources, Gate(max_change, order.min_judged))
 
 
 def _adopted(order: Order, releases: Releases) -> str:

@@ -9,22 +9,22 @@ import os
 import tempfile
 from collections.abc import Sequence
 
-from tidegate.cli.confined import Opened, load
+from tidegate.cli.confined import Above, Opened, load
 from tidegate.cli.output import UnableError
 from tidegate.image import Generation
 from tidegate.image.replica import Replicas, empty_replica
 from tidegate.model import Conventions
 
 
-def load_candidate(paths: Sequence[str], policies: str, conventions: Conventions) -> Opened:
+def load_candidate(paths: Sequence[str], policies: str, conventions: Conventions, above: Above | None = None) -> Opened:
     """`paths` are one directory, or files that stand in for those of their names in the directory `policies`.
 
-    None: that directory. Raises UnableError.
+    None: that directory. `above`: what lies over them from Redis. Raises UnableError.
     """
     if not paths:
-        return load(policies, conventions)
+        return load(policies, conventions, above=above)
     if len(paths) == 1 and os.path.isdir(paths[0]):
-        return load(paths[0], conventions)
+        return load(paths[0], conventions, above=above)
     if any(os.path.isdir(one) for one in paths):
         raise UnableError("a candidate is one directory, or files; not both")
     with tempfile.TemporaryDirectory(prefix="tidegate-") as aside:
@@ -32,7 +32,7 @@ def load_candidate(paths: Sequence[str], policies: str, conventions: Conventions
             _lay_over(paths, policies, aside)
         except OSError as error:
             raise UnableError(f"{error.filename or policies}: {error.strerror}") from error
-        return load(aside, conventions)
+        return load(aside, conventions, above=above)
 
 
 def with_lists(opened: Opened, replicas: Replicas) -> tuple[Generation, tuple[str, ...]]:

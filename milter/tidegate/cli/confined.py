@@ -23,6 +23,7 @@ import structlog
 from tidegate import image
 from tidegate.channel import content
 from tidegate.cli.output import UnableError, safe
+from tidegate.live import snapshot
 from tidegate.loader.child import Request
 from tidegate.loader.confine import WALL_CLOCK, Confined
 from tidegate.loader.report import Report
@@ -46,26 +47,45 @@ class Opened:
     generation: image.Generation
 
 
-def load(path: str, conventions: Conventions, layer: Layer | None = None) -> Opened:
-    """Load a policy directory, or one file of it, as the daemon would that sees it first. `layer` lies over the files.
+@dataclass(frozen=True, slots=True)
+class Above:
+    """The policy revision that this machine's daemon has: in its state directory, of this environment ("": none)."""
+
+    state: str
+    environment: str
+
+
+def load(path: str, conventions: Conventions, layer: Layer | None = None, above: Above | None = None) -> Opened:
+    """Load a policy directory, or one file of it, as the daemon would that sees it first. `layer` lies over the files,
+    or what the daemon has from Redis does (`above`).
 
     Raises UnableError.
     """
+    environment = above.environment if above is not None else ""
     with tempfile.TemporaryDirectory(prefix="tidegate-") as aside:
         state = os.path.join(aside, "state")
         os.mkdir(state)
         try:
+            if above is not None and environment:
+                _lend_snapshots(above.state, state)
             directory = _alone(path, aside) if os.path.isfile(path) else path
             names(directory)
         except OSError as error:
             raise UnableError(f"{path}: {error.strerror}") from error
-        outcome, data = _load(Request(directory, state, conventions, 1, layer=layer))
+        outcome, data = _load(Request(directory, state, conventions, 1, layer=layer, environment=environment))
     report = outcome.report
     if report is None or data is None:
         reasons = [one.message for one in (*outcome.problems, *(report.problems if report else ()))]
         more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
         raise UnableError(f"{path}: {'; '.join(reasons[:_REASONS])}{more}")
     return Opened(report, (*outcome.problems, *report.problems), image.Generation(data))
+
+
+def _lend_snapshots(state: str, aside: str) -> None:
+    """What the daemon has fetched. Raises OSError."""
+    folder = os.path.join(state, snapshot.FOLDER)
+    if os.path.isdir(folder):
+        shutil.copytree(folder, os.path.join(aside, snapshot.FOLDER))
 
 
 def _alone(path: str, aside: str) -> str:

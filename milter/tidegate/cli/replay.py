@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import click
 
 from tidegate.cli.candidate import load_candidate, with_lists
-from tidegate.cli.confined import load
+from tidegate.cli.confined import Above, load
 from tidegate.cli.lent import NO_POLICY, borrow
 from tidegate.cli.output import UnableError, emit, errors, safe
 from tidegate.cli.progress import Bar
@@ -146,10 +146,11 @@ def replay(
     site = site_if_there(config)
     policies = site.settings.policies if site and site.settings else POLICIES
     known = conventions(site, default_realm, recipient_delimiter)
-    before, replicas = _before(against, config, state, known)
-    opened = load_candidate(candidate, policies, known)
-    after, empty = with_lists(opened, replicas)
     home = state or (site.states[0] if site else STATE)
+    above = above_of(site, home)
+    before, replicas = _before(against, config, state, known, above)
+    opened = load_candidate(candidate, policies, known, above)
+    after, empty = with_lists(opened, replicas)
     done = compared(before, after, Sources(home, mail or "", since, known), examples, limits=limits)
     decision = Gate(max_change, min_judged).decide(done.found, done.read.lost)
     broken = errors(opened.problems)
@@ -168,10 +169,19 @@ def replay(
     sys.exit(decision.code)
 
 
-def _before(against: str, config: str, state: str, known: Conventions) -> tuple[PolicySet, Replicas]:
+def above_of(site: Site | None, state: str) -> Above | None:
+    """What lies over policy files on this machine, where it has Redis."""
+    if site is None or site.settings is None or not site.settings.redis:
+        return None
+    return Above(state, site.settings.environment)
+
+
+def _before(
+    against: str, config: str, state: str, known: Conventions, above: Above | None
+) -> tuple[PolicySet, Replicas]:
     """What is compared with, and the copies of lists in Redis that it asks."""
     if against != IN_FORCE:
-        return with_lists(load(against, known), {})[0], {}
+        return with_lists(load(against, known, above=above), {})[0], {}
     lent = borrow(config, state)
     if lent.generation is None:
         raise UnableError(f"nothing to compare with: {NO_POLICY}")
