@@ -108,6 +108,20 @@ def test_numbers_of_what_was_given_up(site: Site, tmp_path: Path) -> None:
     assert 3 == after.picture.number
 
 
+def test_after_a_roll_back(site: Site) -> None:
+    """The harmful text does not come back by a broken edit either, nor is any number given twice."""
+    site.soak()
+    assert 1 == len(site.ladder.known)
+    site.edit("bob")
+    site.canaries.stop(End.PROMOTED)
+    site.ladder.quarantine(site.picture.report.digest, "harm")
+    site.ladder.roll_back("harm")
+    site.wait()
+    assert site.first == site.digest()
+    assert site.first == site.edit("bob", policy=BROKEN)
+    assert ({"stop": "stale"}, 3) == (site.states(), (site.picture.trial or site.picture.report).number)
+
+
 def test_a_promotion_during_a_load(site: Site) -> None:
     """That load began beside what was for all before, so it is done again."""
     second = site.edit("bob")

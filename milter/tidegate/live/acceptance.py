@@ -21,6 +21,7 @@ from tidegate.model import EntryKey, Problem
 
 NEXT = "accepted-next"
 TRIAL = "accepted-trial"
+FOLDER = "accepted-proven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,39 @@ def settle_next(state: str, *, on_trial: bool) -> None:
 def settle_trial(state: str) -> None:
     """The canary is for all from now on. Raises OSError."""
     _move(state, TRIAL, FOR_ALL)
+
+
+def keep_texts(state: str, name: str, digest: str) -> None:
+    """Keep the texts of what is for all, if they are of the image of this digest, for the day it comes back.
+
+    Raises OSError.
+    """
+    force, _ = read_accepted(state)
+    if force.digest == digest:
+        folder = Path(state) / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_accepted(str(folder), force, name)
+
+
+def forget_texts(state: str, but: frozenset[str]) -> None:
+    """All that were kept under other names. Raises OSError."""
+    folder = Path(state) / FOLDER
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in but:
+            path.unlink(missing_ok=True)
+
+
+def recall_texts(state: str, name: str) -> None:
+    """A proven generation comes back: leave its texts as those of a load, for `settle_next`. Raises OSError.
+
+    Where they were not kept nothing is left, and the texts stay as they are.
+    """
+    (Path(state) / NEXT).unlink(missing_ok=True)
+    kept, _ = read_accepted(str(Path(state) / FOLDER), name)
+    if kept.number:
+        last = read_known(state)[0].accepted
+        homes = {**last.homes, **kept.homes}
+        write_accepted(state, replace(last, texts=kept.texts, homes=homes, serial=last.serial + 1), NEXT)
 
 
 def _move(state: str, old: str, new: str) -> None:

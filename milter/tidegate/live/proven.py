@@ -16,6 +16,7 @@ from typing import Any
 
 from tidegate import image, records
 from tidegate.alerts import problem
+from tidegate.live.acceptance import forget_texts, keep_texts, recall_texts
 from tidegate.live.recorded import ForeignError
 from tidegate.model import Place, Problem, Severity
 
@@ -59,7 +60,7 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     for leftover in (*folder.glob("*.damaged"), *folder.glob("*.tmp")):  # of processes that were killed
         leftover.unlink(missing_ok=True)
-    path = folder / f"{head.number:010}-{head.digest[:16]}"
+    path = _place(state, head)
     _write(path, head, report, data)
     kept = 1
     for other, known in _heads(folder):
@@ -69,6 +70,22 @@ def keep(state: str, head: Proven, report: bytes, data: bytes) -> None:
         if known is None or known.rules == head.rules or kept > KEPT:
             other.unlink(missing_ok=True)
             kept -= 1
+    keep_texts(state, path.name, head.digest)
+    forget_texts(state, frozenset(other.name for other, _ in _heads(folder)))
+
+
+def recall_texts_of(state: str, head: Proven) -> tuple[Problem, ...]:
+    """This one comes back, and what was accepted comes back with it (acceptance.py); what can't be written is told."""
+    try:
+        recall_texts(state, _place(state, head).name)
+    except OSError as error:
+        text = f"the texts of a proven generation can't be put back: {error.strerror}"
+        return (problem("record-unwritable", text, Place(state, 0, 0), Severity.WARNING),)
+    return ()
+
+
+def _place(state: str, head: Proven) -> Path:
+    return Path(state) / FOLDER / f"{head.number:010}-{head.digest[:16]}"
 
 
 def keep_beside(state: str, head: Proven, report: bytes, data: bytes) -> None:

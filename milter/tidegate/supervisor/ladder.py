@@ -200,7 +200,7 @@ class Ladder:
         try:
             self.errands.start(
                 _RECALL,
-                lambda child: recall(child, state, barred, skip),
+                lambda child: recall(child, state, barred, skip, bool(back)),
                 lambda child, death: self._recalled(child, death, back),
             )
         except OSError as error:
@@ -235,6 +235,8 @@ class Ladder:
         self._only = ""
         self.why = back or self.why
         self._candidate = ""
+        if back and not self.generations.loads.busy:  # else what lies there is that load's
+            self.generations.canaries.acceptance.loaded(replace(report, recorded=True))
         self.generations.take(replace(report, problems=(), number=head.number), image)
         self.generations.announce()
         self.conditions.settle("no-way-back")
@@ -348,9 +350,14 @@ class Ladder:
         }
 
 
-def recall(child: Confined, state: str, barred: frozenset[str], skip: frozenset[str]) -> None:
-    """In a child: leave the newest usable image in `extra`, and what is known of it in `result`."""
+def recall(child: Confined, state: str, barred: frozenset[str], skip: frozenset[str], back: bool = False) -> None:
+    """In a child: leave the newest usable image in `extra`, and what is known of it in `result`.
+
+    `back`: what was in force did harm, so its texts must not serve again either: those of this one take their place.
+    """
     opened, problems = proven.newest(state, barred, skip, child.progress, decode_record)
+    if back and opened is not None:
+        problems = (*problems, *proven.recall_texts_of(state, opened.head))
     told = json.dumps([problem_json(one) for one in problems]).encode()
     parts = (b"", b"", told) if opened is None else (json.dumps(opened.head.document()).encode(), opened.report, told)
     _fill(child.result, b"\n".join(parts))
