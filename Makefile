@@ -6,6 +6,9 @@
 # make mutation   every entry of a policy damaged in every way, under a running daemon
 # make fuzz    hostile bytes for the reader, the milter callbacks, replies and headers, guided by coverage
 # make deb     the Debian package of the last commit, into dist/
+# make deb-test     builds it in a throw-away root of this machine's release, installs it there and tries it on a Postfix
+# make deb-matrix   Debian 12 and 13: built twice, lintian, installed, upgraded, removed, purged, without systemd, …
+# make deb-systemd  Debian 12 and 13 booted: killed, restarted and upgraded while mail flows
 # make docs    the reference, from the registries
 # make clean   what the above left behind
 #
@@ -14,7 +17,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e bench deb docs soak mutation fuzz clean packages
+.PHONY: help demo test check e2e bench deb deb-test deb-matrix deb-systemd docs soak mutation fuzz clean packages
 
 # Debian's interpreter: the one that python3-milter was built for, whatever else is first in PATH.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -81,6 +84,14 @@ bench: $(STAMP)
 deb:
 	@sh tests/setup/install.sh deb
 	@sh debian/build.sh
+
+deb-test: packages $(STAMP)
+	@sh tests/setup/install.sh roots
+	@TIDEGATE_PACKAGE=1 $(RUN) $(PYTHON) -m pytest tests/debian
+
+deb-matrix deb-systemd:
+	@sh tests/setup/install.sh roots
+	@$(RUN) $(SYSTEM_PYTHON) -m tests.debian $(@:deb-%=%) $(RELEASES)
 
 docs: $(STAMP)
 	@$(RUN) $(PYTHON) docs/reference.py

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline|deb
+# Install the Debian packages that a target of the Makefile needs: install.sh demo|test|bench|rival|check|offline|deb|roots
 #
 # Promises: says nothing and is quick (one dpkg-query) when nothing is missing, one line where it installs, and all that
 # apt said where that fails; starts no service (policy-rc.d), asks no question, and waits two minutes for another apt;
@@ -7,7 +7,7 @@
 # As anybody but root it prints the one command to run and exits 2.
 set -eu
 
-target=${1:?install.sh demo|test|bench|rival|check|offline|deb}
+target=${1:?install.sh demo|test|bench|rival|check|offline|deb|roots}
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
@@ -18,6 +18,7 @@ case $target in
     offline) kinds='run test offline' ;;
     bench) kinds='run demo test bench' ;;
     deb) kinds='run deb' ;;
+    roots) kinds='roots' ;; # throw-away systems, in which the package is installed
     rival) kinds='rival' ;; # what the benchmark compares with, and can do without
     *) echo "install.sh: no target $target" >&2; exit 64 ;;
 esac
