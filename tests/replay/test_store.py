@@ -24,6 +24,7 @@ from tidegate.replay import (
     segments,
     tend,
 )
+from tidegate.replay import reading as room
 from tidegate.replay.sealing import MARK, Seal, SealError, State, UnavailableError, pieces
 from tidegate.replay.store import KEY, SLOT, FullError
 
@@ -93,6 +94,31 @@ def test_a_damaged_block_costs_itself(place: int, tmp_path: Path) -> None:
     reading = Reading()
     assert ["A", "C"] == refs(tmp_path, 0, reading)
     assert (1, reading.total) == (reading.lost, reading.done)
+
+
+def test_the_next_block_is_found_wherever_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is searched in steps, and a mark may lie across two of them."""
+    monkeypatch.setattr(room, "_STEP", 7)
+    for length in range(9):
+        put(tmp_path, a_kept(reference=f"R{length}"))
+        only(tmp_path).write_bytes(only(tmp_path).read_bytes() + b"x" * length)
+    reading = Reading()
+    assert [f"R{length}" for length in range(9)] == refs(tmp_path, 0, reading)
+    assert 8 == reading.damaged
+
+
+def test_what_somebody_left_behind_is_swept(tmp_path: Path) -> None:
+    """A draft of who was killed while he rewrote a file; one in use stays."""
+    put(tmp_path, a_kept())
+    old, fresh = (tmp_path / FOLDER / f"messages-1.{pid}.tmp" for pid in (1, 2))
+    for path in (old, fresh):
+        path.write_bytes(b"x")
+    os.utime(old, (NOW - 7200, NOW - 7200))
+    os.utime(fresh, (NOW, NOW))
+    tend(str(tmp_path), 0, MIB, NOW)
+    assert (False, True) == (old.exists(), fresh.exists())
+    purge(str(tmp_path))
+    assert not fresh.exists()
 
 
 def test_a_cut_file_costs_its_last_block(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The replay store as it is read, kept within its bounds, and searched for a person who is to be forgotten.
 
-Promises: one file is in memory at a time; what can't be read is counted, and passed over. Forgetting rewrites a file
+Promises: one block is in memory at a time; what can't be read is counted, and passed over. Forgetting rewrites a file
 whole or not at all, and drops with it what nobody can read any more.
 """
 
@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tidegate import records
 from tidegate.ledger import keep_owner, locked
 from tidegate.replay.message import Kept, read
 from tidegate.replay.sealing import Piece, Seal, State, pieces
 from tidegate.replay.store import FOLDER, KEY, PART, SLOT, Segment, read_key, segments
+
+_STEP = 1 << 20  # bytes that are searched at once
+_DRAFT = 3600.0  # seconds after which nobody can be at work on a draft any more
 
 
 @dataclass(slots=True)
@@ -46,16 +51,44 @@ def read_messages(state: str, since: float, reading: Reading) -> Iterator[Kept]:
     seal = _seal(state)
     for file in files:
         try:
-            data = file.path.read_bytes()
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             reading.done += file.size  # tended away meanwhile
             continue
-        for piece in pieces(data, seal):
-            for one in _messages(piece, reading):
-                if one.time >= since:
-                    reading.messages += 1
-                    yield one
-            reading.done += piece.end - piece.start
+        try:
+            for piece in pieces(_File(descriptor), seal):
+                for one in _messages(piece, reading):
+                    if one.time >= since:
+                        reading.messages += 1
+                        yield one
+                reading.done += piece.end - piece.start
+        finally:
+            os.close(descriptor)
+
+
+class _File:
+    """An open file as far as it is written now, read where it is looked at."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, piece: slice, /) -> bytes:
+        start = int(piece.start)
+        return os.pread(self._descriptor, max(0, min(int(piece.stop), self._size) - start), start)
+
+    def find(self, sub: bytes, start: int, /) -> int:
+        """Where `sub` stands first at `start` or behind it; -1: nowhere."""
+        while start < self._size:
+            part = self[start : start + _STEP + len(sub) - 1]
+            at = part.find(sub)
+            if at >= 0:
+                return start + at
+            start += _STEP
+        return -1
 
 
 def _seal(state: str) -> Seal | None:
@@ -100,6 +133,7 @@ def tend(state: str, oldest: float, bound: int, now: float) -> None:
         late.append(one)
     for one in late:
         one.path.unlink(missing_ok=True)
+    _sweep(state, now - _DRAFT)
 
 
 def purge(state: str) -> bool:
@@ -110,7 +144,18 @@ def purge(state: str) -> bool:
     key.unlink(missing_ok=True)
     for one in files:
         one.path.unlink(missing_ok=True)
+    _sweep(state, math.inf)
     return there
+
+
+def _sweep(state: str, oldest: float) -> None:
+    """Remove what is left of somebody who was killed while he rewrote a file."""
+    for draft in (Path(state) / FOLDER).glob("messages-*.tmp"):
+        try:
+            if draft.stat().st_mtime < oldest:
+                draft.unlink()
+        except FileNotFoundError:
+            continue  # it was in use, and is in its place now
 
 
 def forget(state: str, meant: Callable[[bytes], bool], *, only_count: bool = False) -> int:
@@ -133,40 +178,41 @@ def _forget(state: str, file: Segment, seal: Seal, meant: Callable[[bytes], bool
     folder = Path(state) / FOLDER
     with locked(folder, fcntl.LOCK_SH if only_count else fcntl.LOCK_EX):
         try:
-            data = file.path.read_bytes()
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return 0
-        kept: list[bytes] = []
-        found = unread = 0
-        for piece in pieces(data, seal):
-            if piece.state is not State.OPEN:
-                unread += 1
-                continue
-            head, *lines = piece.text.split(b"\n")
-            stay = [line for line in lines if not meant(line)]
-            if len(stay) == len(lines):
-                kept.append(data[piece.start : piece.end])
-            elif stay:
-                kept.append(seal.close(b"\n".join([head, *stay])))
-            found += len(lines) - len(stay)
-        if (found or unread) and not only_count:
-            _rewrite(file.path, kept)
-        return found
+        draft = file.path.with_name(f"{file.path.name}.{os.getpid()}.tmp")
+        try:
+            with open(os.devnull if only_count else draft, "wb", opener=_private) as target:
+                found, changed = _without(_File(descriptor), seal, meant, target)
+                if changed and not only_count:
+                    keep_owner(target.fileno(), folder)
+                    target.flush()
+                    os.fsync(target.fileno())
+            if changed and not only_count:
+                os.replace(draft, file.path)
+                records.settle(folder)
+            return found
+        finally:
+            os.close(descriptor)
+            draft.unlink(missing_ok=True)
 
 
-def _rewrite(path: Path, parts: list[bytes]) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(draft, "wb", opener=_private) as file:
-            keep_owner(file.fileno(), path.parent)
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    records.settle(path.parent)
+def _without(data: _File, seal: Seal, meant: Callable[[bytes], bool], target: IO[bytes]) -> tuple[int, bool]:
+    """Write what stays. How many messages do not, and whether anything is other than it was."""
+    found, changed = 0, False
+    for piece in pieces(data, seal):
+        if piece.state is not State.OPEN:
+            changed = True
+            continue
+        head, *lines = piece.text.split(b"\n")
+        stay = [line for line in lines if not meant(line)]
+        if len(stay) == len(lines):
+            target.write(data[piece.start : piece.end])
+        elif stay:
+            target.write(seal.close(b"\n".join([head, *stay])))
+        found += len(lines) - len(stay)
+    return found, changed or bool(found)
 
 
 def _private(name: str, flags: int) -> int:

@@ -110,15 +110,23 @@ def name_of(key: bytes) -> bytes:
     return hashlib.blake2b(key, digest_size=8, person=b"tidegate-replay").digest()
 
 
-def pieces(data: bytes, seal: Seal | None) -> Iterator[Piece]:
+class Bytes(Protocol):
+    """What can be read in pieces: bytes, or a file (replay/reading.py)."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, piece: slice, /) -> bytes: ...
+    def find(self, sub: bytes, start: int, /) -> int: ...
+
+
+def pieces(data: Bytes, seal: Seal | None) -> Iterator[Piece]:
     """All of a file: its blocks, and the runs of bytes between them. `seal` None: there is no key."""
-    at, lost = 0, -1
-    while at < len(data):
-        found = _piece_at(data, at, seal)
+    at, lost, size = 0, -1, len(data)
+    while at < size:
+        found = _piece_at(data, at, size, seal)
         if found is None:
             lost = at if lost < 0 else lost
             following = data.find(MARK, at + 1)
-            at = len(data) if following < 0 else following
+            at = size if following < 0 else following
             continue
         if lost >= 0:
             yield Piece(lost, at, State.DAMAGED)
@@ -126,16 +134,17 @@ def pieces(data: bytes, seal: Seal | None) -> Iterator[Piece]:
         yield found
         at = found.end
     if lost >= 0:
-        yield Piece(lost, len(data), State.DAMAGED)
+        yield Piece(lost, size, State.DAMAGED)
 
 
-def _piece_at(data: bytes, at: int, seal: Seal | None) -> Piece | None:
+def _piece_at(data: Bytes, at: int, size: int, seal: Seal | None) -> Piece | None:
     """The block that begins here; None where there is none, or a damaged one, whose length says nothing."""
-    if len(data) - at < _HEAD.size:
+    head = data[at : at + _HEAD.size]
+    if len(head) < _HEAD.size:
         return None
-    mark, key, length, _ = _HEAD.unpack_from(data, at)
+    mark, key, length, _ = _HEAD.unpack(head)
     end = at + _HEAD.size + length
-    if mark != MARK or length > LARGEST or end > len(data):
+    if mark != MARK or length > LARGEST or end > size:
         return None
     if seal is None or key != seal.name:
         return Piece(at, end, State.LOCKED)
