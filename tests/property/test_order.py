@@ -17,16 +17,20 @@ from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tests.engine.test_candidates import SPECS, a_condition, a_message, indexed
 from tests.property.test_bracket import EDITS
 from tidegate.engine.judge import judge, judge_recipient
+from tidegate.engine.metering import Meter
+from tidegate.limits import Stated
 from tidegate.model import (
     Actions,
     Always,
     Cause,
+    Counting,
     Disposition,
     Doubt,
     Ending,
     EntryState,
     ExceptClause,
     Exempt,
+    Limit,
     Mode,
     Never,
     OnError,
@@ -81,13 +85,32 @@ def a_rule(roll: random.Random, number: int) -> Rule:
 
 
 def a_policy(roll: random.Random) -> list[Rule]:
-    """One to eight rules."""
-    return [a_rule(roll, number) for number in range(roll.randint(1, 8))]
+    """One to eight rules, some of them with limits."""
+    rules = [a_rule(roll, number) for number in range(roll.randint(1, 8))]
+    return [_limited(rule, roll) for rule in rules]
 
 
-def judged(rules: Sequence[Rule], roll_message: int) -> Verdict:
+def _limited(rule: Rule, roll: random.Random) -> Rule:
+    if rule.do.exempt is not None or rule.per_recipient or roll.random() < 0.7:
+        return rule
+    limits = (Limit("hour", roll.choice((("login",), ())), Counting.MESSAGES, 10, 3600.0), a_day())
+    return replace(rule, limits=limits[: roll.choice((1, 2))])
+
+
+def a_day() -> Limit:
+    return Limit("day", ("sender.domain",), Counting.RECIPIENTS, 1000, 86400.0)
+
+
+def meter(seed: int) -> Meter:
+    """Some of the limits are used up, and some can't be asked."""
+    roll = random.Random(seed)
+    names = [(f"r{number}", limit) for number in range(8) for limit in ("hour", "day")]
+    return Meter(Stated({name: roll.choice((0, 9, 10, 10, 1000, None)) for name in names}))
+
+
+def judged(rules: Sequence[Rule], seed: int) -> Verdict:
     """The verdict of these rules, found through their real index, on the message of that seed."""
-    return judge(a_message(random.Random(roll_message)), indexed(rules, SPECS), NOW)
+    return judge(a_message(random.Random(seed)), indexed(rules, SPECS), NOW, meter=meter(seed))
 
 
 @settings(max_examples=200, deadline=None)
@@ -105,7 +128,8 @@ def test_the_order_of_rules_is_nothing(seed: int, shuffler: random.Random) -> No
 def test_the_index_changes_nothing(seed: int) -> None:
     """Asking every rule gives the same verdict as asking those that the index finds."""
     rules = a_policy(random.Random(seed))
-    assert judge(a_message(random.Random(seed)), FakePolicies(rules, SPECS), NOW) == judged(rules, seed)
+    asked = judge(a_message(random.Random(seed)), FakePolicies(rules, SPECS), NOW, meter=meter(seed))
+    assert asked == judged(rules, seed)
 
 
 @settings(max_examples=200, deadline=None)
@@ -116,7 +140,8 @@ def test_shadow_changes_nothing(seed: int) -> None:
     verdict = judged(rules, seed)
     enforced = tuple(mark for mark in verdict.trail if not mark.shadow)
     alone = judged([rule for rule in rules if rule.mode is not Mode.SHADOW], seed)
-    assert alone == replace(verdict, trail=enforced, would=None)
+    limits = tuple(use for use in verdict.limits if not use.shadow)
+    assert alone == replace(verdict, trail=enforced, would=None, limits=limits)
 
 
 @settings(max_examples=200, deadline=None)

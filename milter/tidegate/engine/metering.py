@@ -2,8 +2,8 @@
 
 First the cheap judgement: every other rule is asked, and every rule with limits as far as its conditions go. What the
 message comes to without them says whether it goes on; only then is anything charged. Where it does not go on, limits
-are asked only if one of them could make the verdict stricter, and nothing is charged. A rule that is not asked has no
-say.
+are asked only if one of them could make the verdict stricter, or certain, and nothing is charged. A rule that is not
+asked has no say.
 
 Promises: at most one call for each message, whatever is judged again (Meter); a rule whose limits are not exceeded is
 NO, even where its conditions are in doubt; one whose usage can't be known is UNKNOWN; a rule that an exempt silences
@@ -29,7 +29,7 @@ from tidegate.engine.costs import Ask, ask
 from tidegate.engine.easing import shadowed
 from tidegate.engine.inquiry import COUNTING, Inquiry
 from tidegate.engine.match import stand as stand_of
-from tidegate.engine.parts import Accepted, Stand
+from tidegate.engine.parts import Accepted, Stand, rank
 from tidegate.limits import Charge, Ledger, Usage, identity
 from tidegate.model import (
     Cause,
@@ -113,7 +113,7 @@ def metered(
         return others, ()
     enforced = [one for one in others if not shadowed(one.rule)]
     silenced = settle([*enforced, *limiting], accepted).silenced
-    limiting = [one for one in limiting if one.rule.id not in silenced]
+    limiting = sorted([one for one in limiting if one.rule.id not in silenced], key=_rank)
     goes_on, stops = _consequences(enforced, limiting, accepted)
     found = [_asks(stand, inquiry, stops[stand.rule.id]) for stand in limiting if stand.rule.id in stops]
     if not found:
@@ -131,6 +131,10 @@ def metered(
     return left, tuple(uses)
 
 
+def _rank(stand: Stand) -> tuple[int, str]:
+    return rank(stand.rule)
+
+
 def _consequences(
     enforced: Sequence[Stand], limiting: Sequence[Stand], accepted: Accepted
 ) -> tuple[bool, dict[str, bool]]:
@@ -138,12 +142,13 @@ def _consequences(
 
     Each is looked at alone, so that one in shadow makes no difference to the others.
     """
-    base = settle(enforced, accepted).disposition
+    outcome = settle(enforced, accepted)
+    base, doubted = outcome.disposition, bool(outcome.doubts)
     goes_on = base in _GOES_ON
     alone = {one.rule.id: settle([*enforced, one], accepted).disposition for one in limiting}
     held = {alone[one.rule.id] for one in limiting if not shadowed(one.rule)} >= {Disposition.HOLD}
     every = goes_on or (base is Disposition.DISCARD and held)  # hold is stricter, and then all edits count
-    counting = {rule: one for rule, one in alone.items() if every or one > base}
+    counting = {rule: one for rule, one in alone.items() if every or one > base or (doubted and one is base)}
     return goes_on, {rule: one not in _GOES_ON for rule, one in counting.items()}
 
 
