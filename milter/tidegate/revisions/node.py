@@ -48,6 +48,9 @@ class Node:
     current: int = 0  # workers that have what they have to have
     states: Mapping[str, int] = field(default_factory=dict)
     troubled: tuple[str, ...] = ()
+    lists: Mapping[str, str] = field(
+        default_factory=dict
+    )  # live lists: the version that all workers have, or ""
     unready: str = ""  # why it does not judge mail; "": it does
     error: str = ""  # the worst that is wrong with it
 
@@ -84,6 +87,8 @@ def _as(name: str, value: Any) -> Any:
         return value
     if name in _LISTS:
         return tuple(_printable(name, one) for one in value)
+    if name == "lists":
+        return {_printable(name, key): _printable(name, version) for key, version in value.items()}
     if name == "states":
         return {_printable(name, key): _as("revision", count) for key, count in value.items()}
     return _printable(name, value)

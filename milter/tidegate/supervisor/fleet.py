@@ -7,7 +7,7 @@ after a while is an alert, whatever the reason. Refuses: reading what a revision
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -37,6 +37,7 @@ class Fleet:
         self._workers = workers
         self._clerk = clerk
         self._conditions = conditions
+        self.lists: Callable[[], Mapping[str, str]] = dict  # the versions of live lists that all workers have
         self._followed: Mapping[str, Any] = {}
         self._behind = 0.0  # since when (monotonic) what was fetched is not what was loaded; 0: it is
         self._told: tuple[int, Node] | None = None  # to which clerk (its process), and what
@@ -103,6 +104,7 @@ class Fleet:
             current=sum(child.generation == picture.number for child in workers),
             states=dict(sorted(picture.states().items())),
             troubled=tuple(troubled[:NAMED]),
+            lists=dict(sorted(self.lists().items())),
             unready="; ".join(health.unready)[:500],
             error=f"{worst.code}: {worst.message}"[:500] if worst else "",
         )

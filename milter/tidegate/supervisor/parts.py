@@ -73,6 +73,7 @@ class Parts:
         self.children.poison = self.poison
         self.lists = Lists(picture, self.workers, self.clerk, self.conditions, booted.counters)
         self.children.lists = self.lists
+        self.fleet.lists = self.lists.versions
         self.laggards = Laggards(self.workers, self.handover, self.conditions)
         self.successor = Successor(self.conditions, selector, become_reader)
         eased = self._eased

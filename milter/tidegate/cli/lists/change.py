@@ -15,15 +15,14 @@ from tidegate.cli.lists.session import (
     Moment,
     Session,
     Target,
-    author,
     ending,
     list_options,
-    one_line,
     session,
     write,
 )
 from tidegate.cli.lists.waiting import wait
 from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.policy.session import author, one_line
 from tidegate.model import ListKind
 from tidegate.policy.listfiles import Lines, read_lines
 from tidegate.replicas.entries import FORMS
@@ -34,7 +33,7 @@ _LARGEST = 512 << 20  # bytes of a file that is imported
 for_option = click.option("--for", "seconds", type=Duration(), help="How long, such as 30m, 2h, 7d.")
 until_option = click.option("--until", type=Moment(), help="Its last day or minute, such as 2027-06-30 (UTC).")
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why: it is kept with the entry.")
-wait_option = click.option("--wait", "waits", is_flag=True, help="Until all workers of this host have it.")
+wait_option = click.option("--wait", "waits", is_flag=True, help="Until all workers of all hosts have it.")
 type_option = click.option(
     "--type", "form", type=click.Choice(FORMS), default=None, help="Of a list that no policy here knows."
 )
@@ -75,7 +74,7 @@ def add(
     with session(config, environment) as opened:
         target = opened.target(name, form or "")
         found = _values(target, values)
-        made = [Entry(key, end, author(), one_line(reason), round(now), found) for key in target.keys(entries)]
+        made = [Entry(key, end, author(), one_line(reason)[:500], round(now), found) for key in target.keys(entries)]
         done = write(opened, target, made, reason, repair=repair)
         finish(opened, target, done, waits=waits, as_json=as_json, told=[one.key for one in made])
 
@@ -183,7 +182,7 @@ def import_(
     with session(config, environment) as opened:
         target = opened.target(name, form or "")
         lines = parsed(target, data)
-        made = [Entry(item.key, end, author(), one_line(reason), round(now), item.values) for item in lines.items]
+        made = [Entry(item.key, end, author(), one_line(reason)[:500], round(now), item.values) for item in lines.items]
         if not made:
             raise UnableError("no line of it can be used" if lines.count else "the file holds no entry")
         done = write(opened, target, made, reason, repair=repair, progress=_progress)

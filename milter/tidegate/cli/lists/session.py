@@ -6,8 +6,6 @@ which the daemons check again. Promises: Redis's failures are one line and exit 
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ import click
 
 from tidegate.cli.confined import load
 from tidegate.cli.output import UnableError, safe
+from tidegate.cli.policy.session import author, one_line
 from tidegate.cli.reach import Daemon
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.control import UnreachableError
@@ -29,7 +28,7 @@ from tidegate.policy.names import ID
 from tidegate.replicas.entries import FORMS, EntryReader
 from tidegate.settings import Settings
 from tidegate.settings.keys import KEYS, UnusableError
-from tidegate.store.connection import StoreError, open_store
+from tidegate.store.connection import Link, StoreError, open_store
 from tidegate.store.lists import MAX_OPERATIONS, ListStore, Operation, Version
 
 TIMEOUT = 5.0
@@ -106,6 +105,7 @@ class Session:
     """One command's link to the lists of Redis. `daemon` None: none answers on this host."""
 
     settings: Settings
+    link: Link
     store: ListStore
     daemon: Daemon | None
     known: tuple[Known, ...]
@@ -155,14 +155,20 @@ def session(config: str, environment: str) -> Iterator[Session]:
     site = find_site(config)
     if site.settings is None:
         raise UnableError(f"{config}: {site.problems[0].message if site.problems else 'no settings'}")
-    settings = replace(site.settings, environment=environment or site.settings.environment)
+    settings = site.settings
+    settings = replace(
+        settings,
+        environment=environment or settings.environment,
+        redis_user=settings.redis_editor_user or settings.redis_user,
+        redis_password_file=settings.redis_editor_password_file or settings.redis_password_file,
+    )
     if not settings.redis:
         raise UnableError(f"{config}: `redis` is not set, so lists are in the policy files alone")
     link = open_store(settings, TIMEOUT)
     conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
     try:
         daemon, known = _known(settings, site.states, conventions)
-        yield Session(settings, ListStore(link), daemon, known, conventions)
+        yield Session(settings, link, ListStore(link), daemon, known, conventions)
     except StoreError as error:
         raise UnableError(error.why) from error
     finally:
@@ -185,21 +191,6 @@ def _known(
     except UnableError:
         return None, ()
     return None, tuple(Known(one.list, one.name, one.form) for one in report.live if one.form in FORMS)
-
-
-def author() -> str:
-    """Who is asking: the account that a person logged in with, also behind sudo."""
-    name = os.environ.get("SUDO_USER", "")
-    try:
-        name = name or getpass.getuser()
-    except KeyError:
-        name = f"uid {os.getuid()}"
-    return one_line(name)[:200] or "nobody"
-
-
-def one_line(text: str) -> str:
-    """A person's words as an entry keeps them."""
-    return "".join(one if one.isprintable() else " " for one in " ".join(text.split()))[:500]
 
 
 def ending(seconds: float | None, until: float | None, now: float) -> float | None:
@@ -233,7 +224,7 @@ def write(
     added = removed = 0
     parts = [operations[at : at + MAX_OPERATIONS] for at in range(0, len(operations), MAX_OPERATIONS)] or [()]
     for number, part in enumerate(parts):
-        written = opened.store.write(target.name, part, time.time(), author(), one_line(why), repair=repair)
+        written = opened.store.write(target.name, part, time.time(), author(), one_line(why)[:500], repair=repair)
         repair = False
         added, removed = added + written.added, removed + written.removed
         progress(min((number + 1) * MAX_OPERATIONS, len(operations)), len(operations))

@@ -7,8 +7,9 @@ import time
 import click
 
 from tidegate.cli.lists.change import finish, for_option, removable, until_option, wait_option
-from tidegate.cli.lists.session import author, ending, list_options, one_line, session, write
+from tidegate.cli.lists.session import ending, list_options, session, write
 from tidegate.cli.output import UnableError
+from tidegate.cli.policy.session import author, one_line
 from tidegate.store.lists import Entry, Removal
 
 list_option = click.option("--list", "name", default="suspended", show_default=True, help="The list.")
@@ -45,7 +46,7 @@ def suspend(
     with session(config, environment) as opened:
         target = opened.target(name)
         _of_logins(target.reader.form if target.reader is not None else "", name)
-        made = [Entry(key, end, author(), one_line(reason), round(now)) for key in target.keys(logins)]
+        made = [Entry(key, end, author(), one_line(reason)[:500], round(now)) for key in target.keys(logins)]
         done = write(opened, target, made, reason)
         words = f"suspended ({target.called}): {', '.join(one.key for one in made)}"
         finish(opened, target, done, waits=waits, as_json=as_json, told=[], words=words)
