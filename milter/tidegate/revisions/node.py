@@ -48,9 +48,7 @@ class Node:
     current: int = 0  # workers that have what they have to have
     states: Mapping[str, int] = field(default_factory=dict)
     troubled: tuple[str, ...] = ()
-    lists: Mapping[str, str] = field(
-        default_factory=dict
-    )  # live lists: the version that all workers have, or ""
+    lists: Mapping[str, str] = field(default_factory=dict)  # live lists: the version that all workers have, or ""
     unready: str = ""  # why it does not judge mail; "": it does
     error: str = ""  # the worst that is wrong with it
 
