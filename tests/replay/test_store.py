@@ -158,6 +158,15 @@ def test_a_writer_does_not_wait(tmp_path: Path) -> None:
         quill.write([a_kept()], NOW)
 
 
+def test_a_pipe_in_its_place_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Neither who writes nor who reads."""
+    put(tmp_path, a_kept())
+    os.mkfifo(tmp_path / FOLDER / f"messages-{int(NOW + SLOT) // SLOT}")
+    with pytest.raises(OSError, match=r"No such device"):
+        put(tmp_path, a_kept(), now=NOW + SLOT)
+    assert ["R3F"] == refs(tmp_path)
+
+
 def test_the_store_is_bounded(tmp_path: Path) -> None:
     """A file gets a quarter of the bytes; what the clerk drops are the oldest files."""
     bound = 40_000

@@ -17,6 +17,7 @@ import click
 
 from tidegate import ledger, records, replay
 from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.progress import Bar
 from tidegate.cli.reach import daemon_options
 from tidegate.cli.site import Site, find_site
 from tidegate.cli.why import DAMAGED, opened, rotated
@@ -110,12 +111,17 @@ def _purge(state: str, names: Sequence[str], dry_run: bool) -> Iterator[Purged]:
     rows = ledger.forget(state, who, [*map(masked, names), *names], only_count=dry_run)
     yield Purged("rows of the exposure ledger", rows)
     pattern = _pattern(names)
+    bar = Bar("searching what is kept for replay")
     try:
-        kept = replay.forget(state, lambda text: pattern.search(text) is not None, only_count=dry_run)
+        kept = replay.forget(
+            state, lambda text: pattern.search(text) is not None, only_count=dry_run, progress=bar.show
+        )
     except replay.UnavailableError:
         if not dry_run:  # nobody can look into it here
             replay.purge(state)
         kept = 0
+    finally:
+        bar.clear()
     yield Purged("messages kept for replay", kept)
     waiting = [path for spool in _SPOOLS for path in _files(Path(state) / spool) if _mentions(path, names)]
     for path in waiting:

@@ -51,7 +51,7 @@ def read_messages(state: str, since: float, reading: Reading) -> Iterator[Kept]:
     seal = _seal(state)
     for file in files:
         try:
-            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             reading.done += file.size  # tended away meanwhile
             continue
@@ -158,10 +158,21 @@ def _sweep(state: str, oldest: float) -> None:
             continue  # it was in use, and is in its place now
 
 
-def forget(state: str, meant: Callable[[bytes], bool], *, only_count: bool = False) -> int:
+def _unseen(_done: int, _total: int) -> None:
+    return None
+
+
+def forget(
+    state: str,
+    meant: Callable[[bytes], bool],
+    *,
+    only_count: bool = False,
+    progress: Callable[[int, int], None] = _unseen,
+) -> int:
     """Drop the messages of which `meant` says so, by their text; how many there were.
 
-    What can't be opened, by this key or any, is dropped with them. Raises sealing.UnavailableError, or OSError.
+    `progress` is told the bytes that were searched, and all of them. What can't be opened, by this key or any, is
+    dropped with them. Raises sealing.UnavailableError, or OSError.
     """
     files = segments(state)
     if not files:
@@ -171,14 +182,20 @@ def forget(state: str, meant: Callable[[bytes], bool], *, only_count: bool = Fal
         if not only_count:
             purge(state)
         return 0
-    return sum(_forget(state, one, seal, meant, only_count) for one in files)
+    found = done = 0
+    total = sum(one.size for one in files)
+    for one in files:
+        progress(done, total)
+        found += _forget(state, one, seal, meant, only_count)
+        done += one.size
+    return found
 
 
 def _forget(state: str, file: Segment, seal: Seal, meant: Callable[[bytes], bool], only_count: bool) -> int:
     folder = Path(state) / FOLDER
     with locked(folder, fcntl.LOCK_SH if only_count else fcntl.LOCK_EX):
         try:
-            descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return 0
         draft = file.path.with_name(f"{file.path.name}.{os.getpid()}.tmp")

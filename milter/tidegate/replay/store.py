@@ -31,6 +31,8 @@ SLOT = 900
 PART = 4
 """A file may have this part of all bytes, so that dropping the oldest always leaves some."""
 _FILE = re.compile(r"messages-([0-9]{1,12})")
+# Never to wait: who put a pipe in the place of the file gets an error.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _MOST = 1 << 20  # bytes of text in one block, unless one message is larger
 
 
@@ -112,7 +114,7 @@ class Quill:
         data = b"".join(seal.close(text) for text in _texts(messages))
         name = f"messages-{int(now) // SLOT}"
         with locked(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB):
-            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._folder / name, _APPEND, 0o600)
             try:
                 if os.fstat(descriptor).st_size + len(data) > self._limit(name):
                     self._file = ""  # look again next time
