@@ -195,6 +195,7 @@ class Worker:
             recorder=self._recorder(),
             ledger=self.ledger,
             suspending=front.Suspending(assignment.channel.send, assignment.tally),
+            state=settings.state,
         )
         front.install(self.desk)
         start_keeper(self.ledger)
@@ -386,8 +387,8 @@ class Worker:
     def _stop_accepting(self) -> None:
         """Put an idle socket over the listening descriptor: libmilter finds nothing to accept, and says nothing.
 
-        It waits in poll(2), which keeps the old socket open for up to five seconds, and whatever connects there waits
-        in vain. So the supervisor is told: once no worker listens, it shuts the socket down (front/listener.py).
+        It waits in poll(2), which keeps the old socket open for seconds, and what connects there waits in vain. So the
+        supervisor is told: once no worker listens, it shuts the socket down (front/listener.py).
         """
         idle = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         idle.bind("")  # Linux gives it an abstract name of its own

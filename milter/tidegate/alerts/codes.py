@@ -238,9 +238,17 @@ CODES: dict[str, tuple[str, str]] = {
         "make Redis reachable; see `suspends` in the decision log for whom it was about",
     ),
     "mail-deferred": ("mail is deferred by our own doing", "see `fault` and `unknown` in the decision log"),
+    "held-long": (
+        "messages wait in Postfix's hold queue for longer than they may",
+        "look at them: tidegate held list; then tidegate held release, or tidegate held drop",
+    ),
+    "mail-unjudged": ("mail went on that we never judged", "see the ways past us: tidegate postfix check"),
     "channel-failing": ("notifications can't be delivered", "see `tidegate alerts`, then try `tidegate alerts test`"),
     "alerts-unrecorded": ("what was told about alerts can't be recorded", "free space in the state directory"),
 }
+
+FOUND = frozenset({"held-long", "mail-unjudged"})
+"""What commands find in Postfix's queue and log, where only root can look."""
 
 CRITICAL = frozenset({"no-generation", "listen-failed", "socket-lost", "workers-dying"})
 """They stop all mail: somebody is needed at once."""

@@ -8,6 +8,7 @@ from collections import Counter
 import click
 
 from tidegate.cli.output import UnableError, emit, safe
+from tidegate.cli.reach import find_daemon
 from tidegate.cli.site import CONFIG
 from tidegate.cli.why import lines_of, log_of, parsed
 from tidegate.postfix.maillog import Passage, passages, unjudged
@@ -22,8 +23,9 @@ _SHOWN = 20
 @click.option("--decisions", type=click.Path(), default="", help="The decision log, instead of the settings'.")
 @click.option("--local", is_flag=True, help="Count what sendmail(1) submitted, too.")
 @click.option("--all", "everyone", is_flag=True, help="Count mail without a login, too.")
+@click.option("--alert", is_flag=True, help="Tell the daemon, which raises the alert `mail-unjudged`, or clears it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def reconcile(log: str, config: str, decisions: str, local: bool, everyone: bool, as_json: bool) -> None:
+def reconcile(log: str, config: str, decisions: str, local: bool, everyone: bool, alert: bool, as_json: bool) -> None:
     """Count the messages that Postfix sent on and that we never judged.
 
     LOG is Postfix's log with its rotated forms; - reads standard input, e.g. from `journalctl -o short -t postfix/…`.
@@ -41,6 +43,9 @@ def reconcile(log: str, config: str, decisions: str, local: bool, everyone: bool
     gone = [one for one in passages(lines_of(log)) if _counts(one, local, everyone)]
     past = unjudged(gone, known)
     services = Counter(one.service for one in past)
+    if alert:
+        text = f"{len(past)} of {len(gone)} messages, by {', '.join(services)}" if past else ""
+        find_daemon(config, "").ask({"do": "finding", "code": "mail-unjudged", "text": text})
     if as_json:
         emit(
             {

@@ -6,6 +6,7 @@ session     what is known of one connection and its message
 answer      verdicts to replies and return codes
 suspending  whom rules put on live lists, on its way out
 edits       changes to the calls that Postfix executes
+released    a held message that comes in again
 listener    the listening socket
 recorder    judged messages into the replay store
 desk        what all sessions of a worker share

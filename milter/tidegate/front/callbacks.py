@@ -19,6 +19,7 @@ from tidegate.front.desk import Desk, Worker
 from tidegate.front.guard import guarded, record
 from tidegate.front.judging import BarredError, dangerous, judged, judged_recipient
 from tidegate.front.recorder import keep, keep_refused
+from tidegate.front.released import readmitted
 from tidegate.front.session import MAX_HEADER_BYTES, MAX_HEADERS, MAX_RECIPIENTS, Session, macro, text_of
 from tidegate.model import NO_RESTRAINT, Connection, Disposition, PolicySet, Recipient, Verdict
 from tidegate.observe.counters import ErrorKind, Event
@@ -264,8 +265,8 @@ def _eom(ctx: Any, session: Session) -> int:
     elif policies is None:
         code = fault(ctx, desk, session, ErrorKind.NO_POLICY, "no policy was ever loaded", queue_id)
     else:
-        transaction = session.transaction(queue_id)
         began, now = time.monotonic(), time.time()
+        transaction = readmitted(session, session.transaction(queue_id), desk.state, now)
         restraint = desk.live.restraint
         verdict: Verdict | None = None
         try:

@@ -73,14 +73,17 @@ class Desk:
         recorder: Recorder | None = None,
         ledger: Ledger | None = None,
         suspending: Suspending | None = None,
+        state: str = "",
     ) -> None:
         """`deadline` in seconds for one message; `pen` writes the exposure ledger, `page` the journal.
 
         `own` knows mail from sendmail(1) that is a notification of ours; `crowds` counts senders;
         `recorder` keeps messages for replay, None: nothing is kept; `ledger` counts limits, and is asked only where a
-        generation has rules with some; `suspending` takes whom rules put on live lists.
+        generation has rules with some; `suspending` takes whom rules put on live lists; `state` is the
+        directory where the key of released messages lies.
         """
         self.own = own
+        self.state = state
         self.ledger = ledger
         self.suspending = suspending
         self.live = live

@@ -15,11 +15,13 @@ from tidegate.engine.judge import judge, judge_recipient
 from tidegate.engine.metering import Meter
 from tidegate.front.braking import braked
 from tidegate.front.desk import Desk
+from tidegate.front.released import COUNTED_BEFORE, cleaned, eased_by
 from tidegate.front.session import Session
-from tidegate.live import Watchlist
+from tidegate.live import Pass, Watchlist
 from tidegate.model import Easing, Message, PolicySet, Recipient, Restraint, Transaction, Verdict, together
 from tidegate.observe.journal import Row, print_of, sender_key
 
+_NOBODY = Watchlist()
 _KILLER = "has killed its inspector three times"
 _CONTENT = ("headers", "subject", "disclosed")
 
@@ -33,8 +35,8 @@ def judged(
 ) -> Verdict:
     """The verdict on the message in hand; `began` in monotonic seconds, `now` in POSIX. Raises BarredError."""
     live, page = desk.live, desk.page
-    if live.watchlist is not None:
-        return _warily(desk, live.watchlist, session, transaction, policies, began, now)
+    if live.watchlist is not None or session.released is not None:
+        return _warily(desk, live.watchlist or _NOBODY, session, transaction, policies, began, now)
     who = hash(session.login or session.client_ip)
     row = page.begin(began, began + desk.share, policies.number, who, session.header_bytes)
     try:
@@ -48,8 +50,13 @@ def judged(
         page.end(row)
 
 
-def _meter(desk: Desk, policies: PolicySet) -> Meter | None:
-    """Who asks this message's limits, once for all of its judgements; None where no rule has any, or nobody counts."""
+def _meter(desk: Desk, policies: PolicySet, released: Pass | None = None) -> Meter | None:
+    """Who asks this message's limits, once for all of its judgements; None where no rule has any, or nobody counts.
+
+    A message that was held was counted then.
+    """
+    if released is not None:
+        return Meter(COUNTED_BEFORE)
     return Meter(desk.ledger) if policies.limited and desk.ledger is not None else None
 
 
@@ -78,17 +85,20 @@ def _warily(
     began: float,
     now: float,
 ) -> Verdict:
-    """The same where workers have died of late."""
+    """The same where workers have died of late, and for a message that was held and let go."""
     print_ = print_of(_sender(session), session.headers)
     _bar(watchlist, session, print_)
     if print_ in watchlist.messages:
         transaction = without_content(transaction)
-    restraint = _restrained(desk.live.restraint, watchlist, session)
+    restraint, released = _restrained(desk.live.restraint, watchlist, session), session.released
+    if released is not None:
+        restraint = eased_by(restraint, released)
     row = _on_watch(desk, session, watchlist, policies, began, print_)
     try:
-        meter = _meter(desk, policies)
+        meter = _meter(desk, policies, released)
         verdict = judge(transaction, policies, now, row, restraint, meter)
-        return _braked(desk, session, verdict, now, restraint, (transaction, policies, row, meter))
+        verdict = _braked(desk, session, verdict, now, restraint, (transaction, policies, row, meter))
+        return verdict if released is None else cleaned(verdict, transaction)
     finally:
         row.walks = False
         desk.page.end(row)

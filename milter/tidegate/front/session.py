@@ -10,7 +10,7 @@ import time
 from hashlib import blake2b
 from typing import Any
 
-from tidegate.live import Part
+from tidegate.live import Part, Pass
 from tidegate.model import Connection, Envelope, Message, PolicySet, Recipient, Transaction, Verdict
 
 MAX_HEADERS = 10_000
@@ -45,6 +45,7 @@ class Session:
         "recipients",
         "reference",
         "refused",
+        "released",
         "seen_connect",
         "sender",
         "size",
@@ -78,6 +79,7 @@ class Session:
         self.headers: list[tuple[str, bytes]] = []
         self.header_bytes = self.body_bytes = self.size = 0
         self.complete = True
+        self.released: Pass | None = None  # the message was held, and a person has let it go
         self.unreadable: list[tuple[str, str]] = []
         self.started = 0.0
         self.body: blake2b | None = None  # made of the body as it comes, where limits want to know it

@@ -25,13 +25,16 @@ from tidegate.live.canary import Canary, Part, sender_of
 from tidegate.live.force import Live
 from tidegate.live.interrupted import read_interrupted, write_interrupted
 from tidegate.live.quarantine import Barred, Quarantine, read_quarantine, write_quarantine
+from tidegate.live.released import HEADER, Pass, known_key, read_pass
 from tidegate.live.restraints import By, Hold, Holds
 from tidegate.live.restraints import decode as decode_restraint
 from tidegate.live.restraints import encode as encode_restraint
 from tidegate.live.watchlist import Watchlist, watchlist_from
 
 __all__ = [
+    "HEADER",
     "NAME",
+    "Pass",
     "Accepted",
     "Known",
     "Canary",
@@ -52,6 +55,8 @@ __all__ = [
     "digest_of",
     "guard",
     "has_end_mark",
+    "known_key",
+    "read_pass",
     "mass_vanish",
     "next_number",
     "read_accepted",

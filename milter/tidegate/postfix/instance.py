@@ -122,7 +122,14 @@ def postconf(directory: str, *arguments: str) -> tuple[str, list[str]]:
 
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """One of Postfix's programs, wherever an administrator's PATH does not look. Raises UnreadableError."""
+    """One of Postfix's programs and what it printed, as text. Raises UnreadableError."""
+    done = run_for_bytes(command)
+    said = (one.decode("utf-8", "backslashreplace") for one in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, *said)
+
+
+def run_for_bytes(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    """The same with its bytes, wherever an administrator's PATH does not look. Raises UnreadableError."""
     for folder in ("", "/usr/sbin/", "/usr/local/sbin/"):
         if folder and not Path(folder + command[0]).exists():
             continue
@@ -130,8 +137,6 @@ def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
                 [folder + command[0], *command[1:]],
                 capture_output=True,
-                text=True,
-                errors="backslashreplace",
                 timeout=_PATIENCE,
                 check=False,
                 stdin=subprocess.DEVNULL,

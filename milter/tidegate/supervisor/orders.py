@@ -1,6 +1,7 @@
 """What a person orders over the control socket about the policies: read them now, and what is meant to be so.
 
-Promises: what skips a safeguard says why, or is refused. Refuses: waiting; who asked looks at the status.
+And what a command found that only root can look at (Postfix's queue, its log): it becomes an alert of the daemon's, or
+clears one. Promises: what skips a safeguard says why, or is refused. Refuses: waiting; who asked looks at the status.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.alerts.codes import FOUND
 from tidegate.supervisor.answers import DONE
+from tidegate.supervisor.conditions import Conditions
 from tidegate.supervisor.fleet import Fleet
 from tidegate.supervisor.ladder import Ladder
 from tidegate.supervisor.loads import Loads
@@ -24,6 +27,7 @@ class Orders:
     loads: Loads
     ladder: Ladder
     fleet: Fleet
+    conditions: Conditions
 
     def reload(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Load; with `now` what comes of it is for all at once."""
@@ -43,4 +47,12 @@ class Orders:
             self.loads.ask()
         else:
             self.loads.ask(confirmed=True)
+        return DONE
+
+    def finding(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A command found this; an empty text: it looked, and there is nothing."""
+        code, text = str(request.get("code")), str(request.get("text") or "")[:_REASON].strip()
+        if code not in FOUND:
+            return {"error": f"{code} is nothing that a command finds"}
+        self.conditions.judge(code, text)
         return DONE

@@ -84,7 +84,8 @@ class Parts:
         self._listen_to_orders()
 
     def _listen_to_orders(self) -> None:
-        orders = Orders(self.loads, self.rungs.ladder, self.fleet)
+        orders = Orders(self.loads, self.rungs.ladder, self.fleet, self.conditions)
+        self.answers.on("finding", orders.finding)
         self.answers.on("reload", orders.reload)
         self.answers.on("confirm", orders.confirm)
         self.answers.on("confirm-list", self.lists.confirm)
