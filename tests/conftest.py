@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.builders.mainconf import MAIN, MASTER, MakePostfix
 from tidegate.patterns import budget, engine
 
 ROOMS_THAT_TAKE_LONG = ("mutation", "e2e", "debian", "cli")
@@ -51,3 +53,23 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _forget() -> None:
     engine._load.cache_clear()
     budget.forget()
+
+
+@pytest.fixture
+def make_postfix(tmp_path: Path) -> MakePostfix:
+    """Makes a configuration directory for postconf(1): lines added to main.cf, and what replaces texts of master.cf."""
+
+    def make(main: str = "", replace: tuple[tuple[str, str], ...] = ()) -> str:
+        folder = tmp_path / "postfix"
+        folder.mkdir(exist_ok=True)
+        master = MASTER
+        for old, new in replace:
+            assert old in master
+            master = master.replace(old, new)
+        (folder / "main.cf").write_text(MAIN + main)
+        (folder / "master.cf").write_text(master)
+        for name in ("main.cf", "master.cf"):
+            os.utime(folder / name, (1, 1))  # or postconf waits until they are a second old
+        return str(folder)
+
+    return make

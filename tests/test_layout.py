@@ -20,7 +20,19 @@ PACKAGE = ROOT / "milter" / "tidegate"
 
 _CORE = frozenset({"model", "patterns", "conditions", "policy", "limits", "revisions", "engine", "image"})
 _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) | frozenset(
-    {"channel", "control", "notify", "records", "ledger", "postfix", "store", "replay", "replicas"}
+    {
+        "channel",
+        "control",
+        "notify",
+        "records",
+        "ledger",
+        "postfix",
+        "store",
+        "replay",
+        "replicas",
+        "starting",
+        "importing",
+    }
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
 _HOUSE = _CORE | _SHELL | _PROCESSES | {"supervisor"}
@@ -47,6 +59,8 @@ LAW: dict[str, frozenset[str]] = {
     "replicas": frozenset({"model", "conditions", "policy", "image", "store", "records", "channel"}),
     "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
     "postfix": frozenset({"model", "records", "settings"}),
+    "starting": frozenset({"model", "conditions"}),
+    "importing": frozenset({"model", "policy"}),
     "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions"}),
     "worker": frozenset(
         {

@@ -59,7 +59,7 @@ def test_every_command_and_option_is_there() -> None:
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command
-        assert f'.SS "tidegate {name}' in text
+        assert f'.SS "tidegate {escape(name)}' in text
         options = [one for parameter in command.params if isinstance(parameter, click.Option) for one in parameter.opts]
         assert [] == [option for option in options if escape(option) not in text]
 

@@ -101,7 +101,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     )
     assert [] == [name for name in paths if not (ROOT / name).exists()]
     assert [] == [name for name in rooms if not (ROOT / "milter" / "tidegate" / name).exists()]
-    commands = re.findall(r"`tidegate ([a-z]+)|^ {4}tidegate ([a-z]+)", text, re.MULTILINE)
+    commands = re.findall(r"`tidegate ([a-z][a-z-]*)|^ {4}tidegate ([a-z][a-z-]*)", text, re.MULTILINE)
     assert [] == [name for pair in commands for name in pair if name and name not in COMMANDS]
 
 

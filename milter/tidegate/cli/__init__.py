@@ -17,6 +17,8 @@ from tidegate.cli import streams
 # command: (module, function, one line for the list of commands)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("tidegate.cli.run", "run", "Run the daemon."),
+    "init": ("tidegate.cli.init", "init", "Write a first policy, all in shadow."),
+    "import": ("tidegate.cli.importing", "import_", "Write the rules of another filter as a policy."),
     "check": ("tidegate.cli.check", "check", "Name every problem of settings and policies."),
     "test": ("tidegate.cli.test", "test", "Try the examples of policies, and scenario files."),
     "replay": ("tidegate.cli.replay", "replay", "What a candidate would have made of the mail of the last days."),
@@ -27,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "why": ("tidegate.cli.why", "why", "What happened to one message."),
     "status": ("tidegate.cli.status", "status", "What is in force, and what is wrong."),
     "fleet": ("tidegate.cli.fleet", "fleet", "What each daemon has of the policy in Redis."),
+    "shadow-report": ("tidegate.cli.shadow", "shadow_report", "What the rules in shadow would have done."),
     "exposure": ("tidegate.cli.exposure", "exposure", "What rules let pass while they were not in force."),
     "forget": ("tidegate.cli.forget", "forget", "Purge what is held of one login."),
     "limits": ("tidegate.cli.limits", "limits", "What is counted of whom; reset it, or grant more."),
@@ -38,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("tidegate.cli.lists", "lists", "Edit live lists: who is suspended, exempt, ours."),
     "suspend": ("tidegate.cli.lists", "suspend", "Put a login on the list of those that are suspended."),
     "release": ("tidegate.cli.lists", "release", "Take it off again."),
+    "held": ("tidegate.cli.held", "held", "Messages that rules hold: list, release, drop."),
     "postfix": ("tidegate.cli.postfix", "postfix", "Put us in front of Postfix, or name what goes past us."),
     "doctor": ("tidegate.cli.doctor", "doctor", "Look at the whole installation."),
     "completion": ("tidegate.cli.completion", "completion", "The completion script of a shell."),

@@ -20,7 +20,7 @@ def relays(instance: Instance, service: Service) -> str:
     if "permit_tls_clientcerts" in words or "permit_tls_all_clientcerts" in words:
         found.append("client certificates")
     if "permit_mynetworks" in words:
-        wide = [one for one in instance.value(service, "mynetworks").replace(",", " ").split() if not _here(one)]
+        wide = [one for one in instance.value(service, "mynetworks").replace(",", " ").split() if not here(one)]
         if wide:
             found.append(f"networks ({', '.join(wide[:3])})")
     return " and ".join(found)
@@ -32,7 +32,7 @@ def for_programs(instance: Instance, service: Service) -> bool:
     return service.command == "smtpd" and "permit_mynetworks" in words
 
 
-def _here(network: str) -> bool:
+def here(network: str) -> bool:
     """Is it a loopback network? `[::1]/128`, `127.0.0.0/8`; a table (`hash:/…`) may be anything."""
     text = network.replace("[", "").replace("]", "")
     try:
