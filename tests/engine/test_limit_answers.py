@@ -12,6 +12,8 @@ from tests.builders.transactions import NOW, FakePolicies, a_transaction
 from tidegate.engine.judge import explain
 from tidegate.engine.metering import Meter
 from tidegate.model import (
+    Actions,
+    Always,
     Counting,
     Disposition,
     Easing,
@@ -20,6 +22,7 @@ from tidegate.model import (
     Operator,
     Restraint,
     Rule,
+    Suspend,
     Test,
     Truth,
 )
@@ -121,6 +124,13 @@ class TestTold:
         )  # fmt: skip
         assert (True, False, False) == (first.warned, first.exceeded, first.shadow)
         assert (False, True) == (second.warned, second.shadow)
+
+    @pytest.mark.parametrize(("used", "suspended"), [(9, []), (10, [ALICE])])
+    def test_who_exceeds_a_limit_can_be_put_on_a_list(self, used: int, suspended: list[str]) -> None:
+        wish = Suspend("blocked", "blocked", "login", "login", 86400.0)
+        rule = Rule("rate", Always(), Actions(suspend=wish), limits=(a_limit(),))
+        verdict = judged([rule], full("rate", amount=used))
+        assert (Disposition.ACCEPT, suspended) == (verdict.disposition, [one.who for one in verdict.suspensions])
 
     def test_the_trail_names_limit_and_numbers(self) -> None:
         verdict = judged([limiting("rate")], full("rate"))

@@ -38,6 +38,9 @@ FORMS: dict[str, Limit] = {
     "{name: t, by: {field: login, map: tenants}, count: messages, max: 1, per: 1m, warn: 100%}": Limit(
         "t", ("login",), Counting.MESSAGES, 1, 60.0, "tenants", warn=100
     ),
+    "{name: w, by: login, count: messages, max: 1, per: 1m, warn: 0.75}": Limit(
+        "w", ("login",), Counting.MESSAGES, 1, 60.0, warn=75
+    ),
     "{name: r, by: login, count: {rcpt: {domain: example.net}}, max: 1, per: 1m}": Limit(
         "r",
         ("login",),

@@ -63,6 +63,7 @@ MAX_NUMBER = 10**15
 LONGEST = 366 * 86400.0
 _PER = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_FRACTION = re.compile(r"(?:0\.[0-9]{1,2}|1\.0)\Z")
 _WARN = re.compile(r"([1-9][0-9]?|100)%?\Z")
 _SEVERAL = frozenset({"subject", SHARE})  # a header may stand several times; a limit's share is no sender's
 
@@ -257,10 +258,15 @@ def _per(node: Node, findings: Findings) -> float:
 
 
 def _warn(node: Node, findings: Findings) -> int:
-    found = _WARN.match(node.text) if isinstance(node, Scalar) else None
+    text = node.text if isinstance(node, Scalar) else ""
+    found = _WARN.match(text)
+    if found is None and _FRACTION.match(text) and float(text) > 0:
+        return round(float(text) * 100)
     if found is None:
         written = shown(node.text) if isinstance(node, Scalar) else kind_of(node)
-        findings.add("bad-number", f"`warn` is a percentage from 1% to 100%, not {written}", node, cure="write 80%")
+        findings.add(
+            "bad-number", f"`warn` is a percentage from 1% to 100%, not {written}", node, cure="write 80% or 0.8"
+        )
         return 80
     return int(found[1])
 

@@ -156,7 +156,7 @@ def _limit() -> Schema:
         "count": {"anyOf": [_words(PLAIN), counted]},
         "max": {"anyOf": [_WHOLE, plan]},
         "per": _AGE,
-        "warn": {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,3}%$"}, {"type": "integer", "maximum": 100}]},
+        "warn": {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,3}%$"}, {"type": "number", "maximum": 100}]},
         "on_store_down": _words(one.value for one in OnStoreDown),
     }
     return _object(LIMIT_KEYS, values, ("name", "by", "count", "max", "per"))
