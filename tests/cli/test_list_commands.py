@@ -180,6 +180,8 @@ def test_without_redis(site: Site) -> None:
     Path(site.config).write_text("".join(line for line in text.splitlines(True) if not line.startswith("redis")))
     code, output = site.run("list", "add", "suspended", "bob")
     assert (2, True) == (code, "`redis` is not set" in output)
+    code, output = site.run("check")
+    assert (1, 3) == (code, output.count("no-redis"))
 
 
 def printing(*lines: str, status: int = 0) -> list[str]:

@@ -36,7 +36,8 @@ def check(
     if site and directory is None and site.settings is None:
         _tell(place, problems, None, as_json)
         sys.exit(1)
-    opened = load(place, conventions(site, default_realm, recipient_delimiter))
+    redis = site is None or site.settings is None or bool(site.settings.redis)
+    opened = load(place, conventions(site, default_realm, recipient_delimiter), redis=redis)
     problems = (*problems, *opened.problems)
     _tell(place, problems, opened, as_json, site if directory is None else None)
     sys.exit(1 if errors(problems) else 0)

@@ -55,9 +55,11 @@ class Above:
     environment: str
 
 
-def load(path: str, conventions: Conventions, layer: Layer | None = None, above: Above | None = None) -> Opened:
+def load(
+    path: str, conventions: Conventions, layer: Layer | None = None, above: Above | None = None, *, redis: bool = True
+) -> Opened:
     """Load a policy directory, or one file of it, as the daemon would that sees it first. `layer` lies over the files,
-    or what the daemon has from Redis does (`above`).
+    or what the daemon has from Redis does (`above`). `redis` False: there is none, so no list can be kept in it.
 
     Raises UnableError.
     """
@@ -72,7 +74,9 @@ def load(path: str, conventions: Conventions, layer: Layer | None = None, above:
             names(directory)
         except OSError as error:
             raise UnableError(f"{path}: {error.strerror}") from error
-        outcome, data = _load(Request(directory, state, conventions, 1, layer=layer, environment=environment))
+        outcome, data = _load(
+            Request(directory, state, conventions, 1, layer=layer, environment=environment, redis=redis)
+        )
     report = outcome.report
     if report is None or data is None:
         reasons = [one.message for one in (*outcome.problems, *(report.problems if report else ()))]
