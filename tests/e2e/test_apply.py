@@ -73,6 +73,20 @@ def test_a_whole_directory_is_in_force(tmp_path: Path) -> None:
         assert "550 5.7.1 stopped by mallory" == sent(daemon, "mallory")
 
 
+def test_it_waits_for_its_canary(tmp_path: Path) -> None:
+    """In force is what all senders get: until then --wait has not ended."""
+    daemon, folder = site(tmp_path)
+    daemon.write_settings(canary_share="50%", canary_time="1s", canary_longest="2s")
+    with daemon:
+        assert 0 == apply(daemon, folder)[0]
+        daemon.start()
+        (folder / "a.yaml").write_text(policy("mallory", "eve"))
+        code, told = apply(daemon, folder, "--wait")
+        assert (0, "in force: generation 2") == (code, told["daemon"])
+        assert daemon.lines("canary begun")
+        assert "550 5.7.1 stopped by eve" == sent(daemon, "eve")
+
+
 def test_what_is_not_confirmed_goes_back_by_itself(tmp_path: Path) -> None:
     """The daemon may not write there, and nobody else does: at its time the release before it serves."""
     daemon, folder = site(tmp_path)
