@@ -18,6 +18,7 @@ from tidegate.model import (
     Disposition,
     Easing,
     Limit,
+    ListKind,
     Mode,
     Operator,
     Restraint,
@@ -56,6 +57,20 @@ class TestTooLarge:
         assert (Disposition.REJECT, True) == (verdict.disposition, verdict.certain)
         assert str(verdict.reply).startswith(reply)
         assert math.inf == verdict.limits[0].retry
+
+    @pytest.mark.parametrize(("known", "code"), [(10, 451), (11, 550)])
+    def test_recipients_that_may_not_count_make_no_5xx(self, known: int, code: int) -> None:
+        """One can't be read; only what is certain may be too much for ever."""
+        far = Test("rcpt.domain", Operator.ONE_OF, ("far.example",), kind=ListKind.DOMAIN)
+        rcpt = [
+            *(f"{number}@far.example" for number in range(known)),
+            "",
+            *(f"{number}@near.example" for number in "ab"),
+        ]
+        rule = limiting("rate", Disposition.DEFER, a_limit(count=Counting.RECIPIENTS, who=far))
+        verdict = judged([rule], full("rate", amount=1), rcpt=rcpt)
+        assert verdict.reply is not None
+        assert code == verdict.reply.code
 
     @pytest.mark.parametrize("ending", [Disposition.REJECT, Disposition.HOLD, Disposition.DISCARD])
     def test_every_other_rule_gives_its_own_answer(self, ending: Disposition) -> None:

@@ -136,6 +136,7 @@ def test_the_journal_says_that_limits_are_asked() -> None:
         front.desk.page = ledger.journal.page(0)
         front.live.watchlist = watchlist
         deliver(front)
+        assert not any(one.counting for one in ledger.journal.flights(0))
         assert [(True, None)] == [(one.counting, one.rule) for one in ledger.flights]
         assert [] == ledger.journal.flights(0)
     assert COUNTING < 1 << 64

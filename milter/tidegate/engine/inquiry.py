@@ -199,6 +199,11 @@ class Inquiry:
         self.making = rule
         self.watch.cells[self.watch.place] = self._numbers[rule.id] + FIRST
 
+    def resume(self, rule: Rule) -> None:
+        """On record: it is this rule again, after something that was none's doing."""
+        number = self._numbers.get(rule.id)
+        self.watch.cells[self.watch.place] = SEARCH if number is None else number + FIRST
+
     def told(self, verdict: Verdict) -> Verdict:
         """The verdict with what failed on the way to it."""
         if self._ease is not None:

@@ -19,7 +19,7 @@ for certain is neither asked nor charged. Refuses: counting, a clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.conditions.readers import ABSENT
@@ -186,7 +186,7 @@ def _asks(stand: Stand, inquiry: Inquiry, stop: bool) -> _Metered:
     return _Metered(stand, asks, shadow, inquiry.eased(rule))
 
 
-def _usages(found: Iterable[_Metered], inquiry: Inquiry, meter: Meter, commit: bool) -> Mapping[_Counter, Usage]:
+def _usages(found: Sequence[_Metered], inquiry: Inquiry, meter: Meter, commit: bool) -> Mapping[_Counter, Usage]:
     """The one call. What it raises makes all its limits doubtful."""
     facts, watch = inquiry.facts, inquiry.watch
     charges = [ask.charge for one in found for ask in one.asks if ask.charge is not None]
@@ -194,11 +194,13 @@ def _usages(found: Iterable[_Metered], inquiry: Inquiry, meter: Meter, commit: b
         return {}
     watch.cells[watch.place] = COUNTING
     try:
-        return meter.ask(charges, facts.transaction, facts.now, commit)
+        usages = meter.ask(charges, facts.transaction, facts.now, commit)
     except Exception as error:  # noqa: BLE001 - a ledger never raises; one that does costs its limits a doubt
         inquiry.note(None, error)
         failed = Cause(Doubt.PASSING, f"the limits can't be asked: {type(error).__name__}")
-        return {counter(one): Usage(0, one.maximum, 0.0, False, failed) for one in charges}
+        usages = {counter(one): Usage(0, one.maximum, 0.0, False, failed) for one in charges}
+    inquiry.resume(found[0].stand.rule)
+    return usages
 
 
 def _use(asked: Ask, one: _Metered, usages: Mapping[_Counter, Usage]) -> LimitUse:
@@ -215,6 +217,9 @@ def _use(asked: Ask, one: _Metered, usages: Mapping[_Counter, Usage]) -> LimitUs
     if asked.lower is not None and cause is None and not exceeded:
         granted = usage.maximum - charge.maximum
         cause = asked.doubt if usage.used + charge.cost > asked.lower + granted else None
+    retry = usage.retry
+    if (asked.cause is not None and asked.least <= usage.maximum) or asked.doubt is not None:
+        retry = min(retry, limit.per)  # that it never fits is not certain
     share = _share(usage, 0 if limit.count is Counting.DISTINCT and not exceeded else asked.least)
     return LimitUse(
         charge.rule,
@@ -223,7 +228,7 @@ def _use(asked: Ask, one: _Metered, usages: Mapping[_Counter, Usage]) -> LimitUs
         charge.cost,
         usage.used,
         usage.maximum,
-        usage.retry,
+        retry,
         share,
         exceeded and cause is None,
         cause is None and share >= limit.warn,
