@@ -18,7 +18,7 @@ from tidegate.cli.confined import Opened, load, run
 from tidegate.cli.output import UnableError
 from tidegate.cli.policy.session import Session
 from tidegate.loader.report import key_from, problem_from, problem_json
-from tidegate.model import Entry, EntryKey, Place, Problem, Severity, Source
+from tidegate.model import EntryKey, Place, Problem, Severity, Source
 from tidegate.policy.codes import problem
 from tidegate.policy.documents import Document, documents
 from tidegate.policy.excerpts import with_excerpts
@@ -115,7 +115,7 @@ def _duplicates(entries: Sequence[tuple[EntryKey, Place]]) -> list[Problem]:
 class Checked:
     """What a manifest would come to here. `problems` are those that concern the change."""
 
-    opened: Opened
+    covered: Mapping[EntryKey, str]  # where the files' entries stand that lie under those in Redis
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -125,11 +125,7 @@ class Checked:
 
     def overrides(self, key: EntryKey) -> str:
         """Where the file's entry stands that this one takes the place of; "": there is none."""
-        return next((one.overrides for one in self.opened.report.entries if one.key == key), "")
-
-    def entry(self, key: EntryKey) -> Entry | None:
-        """As this machine has it."""
-        return next((one for one in self.opened.report.entries if one.key == key), None)
+        return self.covered.get(key, "")
 
 
 def source_name(environment: str, key: EntryKey, sha: str) -> str:
@@ -155,7 +151,7 @@ def check(
 ) -> Checked:
     """Check `after`, which is to take the place of `before`; `texts` hold all of both. Raises UnableError."""
     found = look(opened, after, texts)
-    changed = {one.key for one in after.entries} - {one.key for one in before.entries if one in after.entries}
+    changed = {one.key for one in {*after.entries} - {*before.entries}}
     own = [one for one in found.problems if one.entry in changed]
     elsewhere = [one for one in found.problems if one.entry not in changed and one.severity is Severity.ERROR]
     if elsewhere:
@@ -163,7 +159,8 @@ def check(
         own += [one for one in elsewhere if _same(one) not in known]
     homes = {source_name(opened.environment, one.key, digest_of(one.text.encode())): (each, one)
              for each in cuts for one in each.documents}  # fmt: skip
-    return Checked(found, tuple(_at_home(one, homes) for one in own))
+    covered = {one.key: one.overrides for one in found.report.entries if one.overrides}
+    return Checked(covered, tuple(_at_home(one, homes) for one in own))
 
 
 def _same(one: Problem) -> tuple[str, EntryKey | None, str]:

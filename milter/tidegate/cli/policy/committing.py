@@ -29,6 +29,7 @@ from tidegate.store.revisions import Conflict, Head
 
 Signer = Callable[[Revision], Revision]
 _NAMED = 40  # changed entries that the audit stream names
+_SHOWN = 100  # and that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +188,11 @@ def done(revision: Revision, change: Edition, checked: Checked | None, as_json: 
         return
     if checked is not None:
         show(checked.problems)
-    for one in changes:
+    for one in changes[:_SHOWN]:
         where = checked.overrides(one.key) if checked else ""
         click.echo(safe(f"  {one.change.value:<9} {one.key}{f', over {where}' if where else ''}"))
+    if len(changes) > _SHOWN:
+        click.echo(f"  … and {len(changes) - _SHOWN} more")
     click.echo(safe(_headline(revision, changes)))
 
 
