@@ -286,7 +286,6 @@ def test_more_clients_than_it_takes(server: RedisServer) -> None:
         b"",
         b"\r\n",
         b"+OK",
-        b"-\xff\xfe\r\n",
     ],
     ids=lambda value: repr(value[:12]),
 )
@@ -315,6 +314,37 @@ def test_bytes_that_are_no_reply(reply: bytes) -> None:
                 link.call("GET", "key")
             assert expected == len(seen)
         thread.join(5)
+
+
+@pytest.mark.parametrize("reply", [b"+" + b"x" * 200, b"$200\r\n" + b"x" * 200, b"*100\r\n" + b":1\r\n" * 50])
+def test_an_answer_that_trickles(reply: bytes) -> None:
+    """A byte now and then is no answer in time: given up long before it would end, however quick each read is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sent: list[int] = []
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(1000)
+                for byte in reply:
+                    try:
+                        peer.send(bytes([byte]))
+                    except OSError:
+                        return
+                    sent.append(byte)
+                    gone.wait(0.05)
+
+        gone = threading.Event()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        link = open_store(Wanted(f"redis://127.0.0.1:{listener.getsockname()[1]}"), TIMEOUT, TIMEOUT)
+        with pytest.raises(StoreError, match="in time") as caught:
+            link.call("GET", "key")
+        given_up = len(sent)
+        gone.set()
+        thread.join(5)
+        assert Fault.TIMEOUT is caught.value.fault
+        assert given_up < len(reply) // 2
 
 
 def test_threads_and_forks(server: RedisServer) -> None:

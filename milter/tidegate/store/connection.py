@@ -24,10 +24,12 @@ from tidegate.store.address import parse
 from tidegate.store.breaker import Breaker
 from tidegate.store.failure import Fault, StoreError, failure
 from tidegate.store.keys import Keys
+from tidegate.store.patience import at_most
 from tidegate.store.routes import Options, Route, route_to
 
 __all__ = ["Breaker", "Fault", "Link", "Script", "StoreError", "StoreSettings", "open_store"]
 
+_LARGE = 10  # times that a large answer may take what a read may
 Argument = str | bytes | int | float
 _ELSEWHERE = frozenset({Fault.READ_ONLY, Fault.BUSY, Fault.REFUSED})
 """A proper answer after which another server, or a new password, may be the right one."""
@@ -72,8 +74,10 @@ class Script:
 class Link:
     """To the Redis of one environment; `keys` names what is kept there. Connects when it is used first."""
 
-    def __init__(self, route: Route, keys: Keys) -> None:
+    def __init__(self, route: Route, keys: Keys, whole: float) -> None:
+        """`whole`: seconds that the reading of one answer may take in all."""
         self.keys = keys
+        self._whole = whole
         self._route = route
         self._lock = threading.Lock()
 
@@ -109,16 +113,17 @@ class Link:
             self._route.forget()
 
     def _ask(self, command: tuple[Argument, ...]) -> Any:
-        with self._lock:
-            client = self._route.client()
-        try:
-            return client.execute_command(*command)
-        except exceptions.ResponseError as error:
+        with at_most(self._whole):
             with self._lock:
-                moved = self._route.redirected(error)
-            if moved is None:
-                raise
-            return moved(command)
+                client = self._route.client()
+            try:
+                return client.execute_command(*command)
+            except exceptions.ResponseError as error:
+                with self._lock:
+                    moved = self._route.redirected(error)
+                if moved is None:
+                    raise
+                return moved(command)
 
     def _failed(self, error: Exception) -> StoreError:
         told = failure(error, self.where)
@@ -128,11 +133,12 @@ class Link:
         return told
 
 
-def open_store(settings: StoreSettings, timeout: float) -> Link:
+def open_store(settings: StoreSettings, timeout: float, whole: float = 0.0) -> Link:
     """A link to the Redis of the settings, for their environment. Nothing is connected yet.
 
-    `timeout`: seconds that connecting and that each read may take. Raises ValueError where the settings name no Redis,
-    or one that address.parse refuses.
+    `timeout`: seconds that connecting and that each read may take; `whole`: that the reading of one answer may take in
+    all, for who has mail waiting (0: ten times as long, since an answer may be large). Raises ValueError where the
+    settings name no Redis, or one that address.parse refuses.
     """
     address = parse(settings.redis)
     keys = Keys(settings.environment)
@@ -146,4 +152,4 @@ def open_store(settings: StoreSettings, timeout: float) -> Link:
         settings.redis_sentinel_user,
         settings.redis_sentinel_password_file,
     )
-    return Link(route_to(address, options, keys.slot), keys)
+    return Link(route_to(address, options, keys.slot), keys, whole or _LARGE * timeout)

@@ -52,7 +52,7 @@ def open_ledger(settings: CountSettings) -> StoreLedger:
     from tidegate.store.connection import open_store
     from tidegate.store.counters import RedisCounters
 
-    shared = RedisCounters(open_store(settings, PATIENCE))
+    shared = RedisCounters(open_store(settings, PATIENCE, PATIENCE))
     return StoreLedger(local, shared, settings.limits_local_share / 100)
 
 

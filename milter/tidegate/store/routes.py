@@ -23,6 +23,7 @@ from redis.sentinel import Sentinel
 
 from tidegate.store.address import Address, Shape
 from tidegate.store.failure import Fault, StoreError
+from tidegate.store.patience import bounded
 
 _SECRET_LIMIT = 4096  # bytes of a password file
 _REDIRECT = re.compile(r"(MOVED|ASK) [0-9]+ (.*):([0-9]{1,5})")
@@ -122,6 +123,13 @@ def _plain(**values: Any) -> redis.Redis:
         values["maint_notifications_config"] = None
     client = redis.Redis(**values)
     client.response_callbacks.clear()
+    return _bounded(client)
+
+
+def _bounded(client: redis.Redis) -> redis.Redis:
+    """Its connections read no longer than they may in all (patience.py)."""
+    pool = client.connection_pool
+    pool.connection_class = bounded(pool.connection_class)
     return client
 
 
@@ -174,7 +182,9 @@ class _Watched:
                 sentinel_kwargs=self._options.sentinel(tls),
                 **self._options.server(tls),
             )
-            self._client = sentinel.master_for(self._address.service)
+            for one in sentinel.sentinels:
+                _bounded(one)
+            self._client = _bounded(sentinel.master_for(self._address.service))
             self._client.response_callbacks.clear()
         return self._client
 

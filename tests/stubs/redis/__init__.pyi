@@ -4,6 +4,7 @@ from redis import exceptions as exceptions
 
 class ConnectionPool:
     connection_kwargs: dict[str, Any]
+    connection_class: type[Any]
     def disconnect(self, inuse_connections: bool = True) -> None: ...
 
 class Pipeline:

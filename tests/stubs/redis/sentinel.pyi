@@ -3,6 +3,7 @@ from typing import Any
 from redis import Redis
 
 class Sentinel:
+    sentinels: list[Redis]
     def __init__(
         self, sentinels: list[tuple[str, int]], sentinel_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None: ...

@@ -115,6 +115,7 @@ def _duplicates(entries: Sequence[tuple[EntryKey, Place]]) -> list[Problem]:
 class Checked:
     """What a manifest would come to here. `problems` are those that concern the change."""
 
+    opened: Opened
     covered: Mapping[EntryKey, str]  # where the files' entries stand that lie under those in Redis
     problems: tuple[Problem, ...] = ()
 
@@ -160,7 +161,7 @@ def check(
     homes = {source_name(opened.environment, one.key, digest_of(one.text.encode())): (each, one)
              for each in cuts for one in each.documents}  # fmt: skip
     covered = {one.key: one.overrides for one in found.report.entries if one.overrides}
-    return Checked(covered, tuple(_at_home(one, homes) for one in own))
+    return Checked(found, covered, tuple(_at_home(one, homes) for one in own))
 
 
 def _same(one: Problem) -> tuple[str, EntryKey | None, str]:
