@@ -381,6 +381,13 @@ def test_edit_keeps_what_was_typed(editor: Editor, server: RedisServer, script: 
     assert 1 == content(server).revision.number  # type: ignore[union-attr]
 
 
+def test_edit_for_a_program(editor: Editor) -> None:
+    """What is wrong is JSON, and nobody is asked."""
+    done = edit(editor, "path.write_text(text.replace('when', 'wen'))", "stop", "--json")
+    assert (1, False) == (done.code, done.document["stored"])
+    assert {"unknown-key", "missing-key"} == {one["code"] for one in done.document["problems"]}
+
+
 def test_edit_again(editor: Editor, server: RedisServer) -> None:
     """The editor opens again on the same text."""
     script = (

@@ -14,7 +14,7 @@ import click
 from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError, safe, show
 from tidegate.cli.policy.candidate import Cut, check, cut
-from tidegate.cli.policy.committing import Edition, Why, commit, lost, nothing_to_do
+from tidegate.cli.policy.committing import Edition, Why, commit, lost, nothing_to_do, refuse
 from tidegate.cli.policy.look import text_of
 from tidegate.cli.policy.put import saying, why_of
 from tidegate.cli.policy.session import (
@@ -125,6 +125,8 @@ def _edit(opened: Session, stands: Standing, draft: _Draft, why: Why, asked: Ask
                 _store(opened, stands, draft, found, why, asked)
                 return
             problems = checked.problems
+        if asked.as_json:  # a program reads it: nobody is there to try again
+            refuse(problems, True, opened.environment)
         show(problems)
         if not _again():
             click.echo("nothing was stored")
@@ -147,9 +149,7 @@ def _store(opened: Session, stands: Standing, draft: _Draft, found: Cut, why: Wh
         after = before.edited(found.named)
         checked = check(opened, before, after, {**stands.content.texts, **found.texts}, [found])
         if checked.broken:
-            show(checked.problems)
-            click.echo("nothing was stored")
-            raise click.exceptions.Exit(1)
+            refuse(checked, asked.as_json, opened.environment)
         revision = stands.content.revision
         edition = Edition(why, stands.head, before, after, found.texts, revision.expect if revision else ())
         ended = commit(opened, edition, now)
