@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builders.daemon import ACCEPT_ALL, Daemon, until
+from tests.builders.daemon import ACCEPT_ALL, ENVIRONMENT, ROOT, Daemon, until
 from tests.builders.redisserver import RedisServer
 from tests.builders.revisions import put
 from tests.clerk.test_follow import Wanted
@@ -25,6 +31,7 @@ def a_rule(name: str, text: str) -> str:
     return f"version: 1\nrules:\n  - id: {name}\n    when: always\n    do: {{reject: {reply}}}\n...\n"
 
 
+ACL = ROOT / "docs" / "redis.acl"
 ONE, TWO = {"stop": a_rule("stop", "one")}, {"stop": a_rule("stop", "two")}
 
 
@@ -160,3 +167,71 @@ def test_it_reverts_by_itself_without_redis(tmp_path: Path, server: RedisServer)
         status = daemon.status()
         assert (2, True) == (status["redis"]["revision"]["number"], status["redis"]["revision"]["expired"])
         assert "revision-expired" in daemon.alerts()
+
+
+SECRET = "correct-horse-battery"
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def command(daemon: Daemon, *words: str) -> tuple[int, str]:
+    """A command of this host: its exit code, and all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tidegate", *words, "--config", str(daemon.config)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_three_daemons_one_of_them_frozen(tmp_path: Path, server: RedisServer) -> None:
+    """`put --wait` names who has not taken it, `fleet` as well; thawed it catches up by itself. They have a login of
+    their own in Redis, and no secret stands in a log, a status, an argument or an environment."""
+    server.set_acl(ACL.read_text().replace("prod", "test"))
+    for user in ("daemon", "editor"):
+        server.ask("ACL", "SETUSER", f"tidegate-test-{user}", "on", f">{SECRET}-{user}")
+        (tmp_path / user).write_text(f"{SECRET}-{user}\n")
+    logins = {
+        "redis_user": "tidegate-test-daemon",
+        "redis_password_file": tmp_path / "daemon",
+        "redis_editor_user": "tidegate-test-editor",
+        "redis_editor_password_file": tmp_path / "editor",
+        "workers": 1,
+    }
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(a_daemon(tmp_path / name, server, **logins)) for name in ("mx1", "mx2", "mx3")]
+        for host in hosts:
+            host.start()
+        rule = tmp_path / "rule.yaml"
+        rule.write_text(ONE["stop"])
+        until(lambda: len(reports(server)) == 3, "all are heard of")
+        code, said_of_it = command(hosts[0], "policy", "put", str(rule), "--reason", "x", "--wait", "15")
+        assert (0, True) == (code, "3 of 3 live daemons have it" in said_of_it), said_of_it
+        assert {"550 5.7.1 one"} == {said(host) for host in hosts}
+        frozen = tree(hosts[2].pid)
+        try:
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            rule.write_text(TWO["stop"])
+            code, said_of_it = command(hosts[0], "policy", "put", str(rule), "--wait", "2")
+            assert (1, True) == (code, "2 of 3 live daemons have it\n  mx3 has revision 1\n" in said_of_it), said_of_it
+            code, said_of_it = command(hosts[0], "fleet")
+            assert (1, True) == (code, "mx3  TROUBLE" in said_of_it), said_of_it
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        until(lambda: command(hosts[1], "fleet")[0] == 0, "it has caught up")
+        in_force(hosts[2], 2)
+        assert "550 5.7.1 two" == said(hosts[2])
+        assert set() == hosts[0].alerts()
+        shown = json.dumps(hosts[0].status()) + hosts[0].log.read_text() + hosts[0].errors.read_text()
+        for pid in tree(hosts[0].pid):
+            shown += Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
+        assert SECRET not in shown
