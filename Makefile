@@ -80,6 +80,7 @@ bench: $(STAMP)
 	@$(MAKE) --no-print-directory bench/build/noop bench/build/miltload
 	@$(RUN) $(PYTHON) bench/run.py $(BENCH)
 	@$(RUN) $(PYTHON) bench/limits.py $(filter --quick,$(BENCH))
+	@$(RUN) $(PYTHON) bench/propagation.py $(filter --quick,$(BENCH))
 
 deb:
 	@sh tests/setup/install.sh deb
