@@ -7,8 +7,8 @@ among 500; then nobody changes anything, and Redis's own counters say how many c
 
     python bench/propagation.py [--quick] [--json FILE]
 
-Exit status 1 where a revision takes 5 s or longer to reach all workers. The simulated pollers share one interpreter and one
-disk, so their figure is an upper bound.
+Exit status 1 where a revision takes 5 s or longer to reach all workers. The simulated pollers share one interpreter
+and one disk, so their figure is an upper bound.
 """
 
 from __future__ import annotations
