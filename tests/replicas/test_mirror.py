@@ -213,8 +213,25 @@ def test_bad_entries_cost_themselves(server: RedisServer, store: ListStore) -> N
     store.write("l", [Entry("10.0.0.0/8")], NOW, repair=True)
     mirror = a_mirror("ip")
     look(mirror, store)
-    assert (["10.1.2.3"], 3) == (found(mirror, "10.1.2.3", "192.0.2.1"), mirror.bad)
-    assert mirror.bad_one
+    assert ["10.1.2.3"] == found(mirror, "10.1.2.3", "192.0.2.1")
+    assert {"10.0.0.1/8", "rubbish", "192.0.2.1"} == mirror.bad.keys()
+    store.write("l", [Removal("rubbish"), Entry("192.0.2.1"), Removal("10.0.0.1/8")], NOW)
+    look(mirror, store)
+    assert (["192.0.2.1"], {}) == (found(mirror, "192.0.2.1"), mirror.bad)
+
+
+def test_globs_have_an_end(store: ListStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is tried on every value, so a list can't hold any number of them."""
+    monkeypatch.setattr(mirrors, "MAX_GLOBS", 2)
+    mirror = a_mirror("domain")
+    put(store, "a*.example", "b*.example", "c*.example", "plain.example")
+    look(mirror, store)
+    assert 1 == len(mirror.bad)
+    assert 3 == len(found(mirror, "ax.example", "bx.example", "cx.example", "plain.example"))
+    store.write("l", [Removal(one) for one in ("a*.example", "b*.example", "c*.example")], NOW)
+    put(store, "d*.example", "e*.example", "f*.example")
+    look(mirror, store)
+    assert ["dx.example", "ex.example"] == found(mirror, "ax.example", "dx.example", "ex.example", "fx.example")
 
 
 def test_keys_are_written_as_the_site_does(store: ListStore) -> None:

@@ -46,7 +46,7 @@ from tidegate.model import Cause, Conventions, Doubt, ListItem, ListKind, LiveSo
 _MAGIC: Final = b"TGLIVE01"
 _START: Final = struct.Struct("=8sQ")
 _SIZE: Final = 12  # bytes of a hash with its check
-_GLOBS: Final = (ListKind.ADDRESS, ListKind.DOMAIN)
+GLOBS: Final = (ListKind.ADDRESS, ListKind.DOMAIN)
 
 MAX_GLOBS: Final = 1000
 """Globs of one live list: each is tried on every value, some 0.3 us."""
@@ -113,7 +113,7 @@ class Rows:
     def add(self, items: Iterable[ListItem]) -> None:
         """More of them; whoever adds a key twice with and without an end means the one without."""
         kind = kind_of(self.form)
-        globs, mapped, hasher = kind in _GLOBS, kind is ListKind.MAP, Hasher(self.salt)
+        globs, mapped, hasher = kind in GLOBS, kind is ListKind.MAP, Hasher(self.salt)
         for item in items:
             key = item.key
             if globs and is_glob(key):
@@ -334,7 +334,7 @@ class LiveMembers:
             shapes = {shape_of(self.kind, key) for key, item in changes.items() if item is not None}
             self._shapes = tuple(sorted({*header.shapes, *shapes}))
             globs = {key: item for key, item in globs.items() if key not in changes}
-            if self.kind in _GLOBS:
+            if self.kind in GLOBS:
                 globs |= {key: item for key, item in changes.items() if item is not None and is_glob(key)}
         self._globs = tuple(globs.values())
 

@@ -313,8 +313,8 @@ def _told(mirror: Mirror) -> dict[str, Any]:
         "read": mirror.base is not None,
         "trouble": mirror.trouble.value if mirror.trouble is not None else "",
         "why": mirror.why[:300],
-        "bad": mirror.bad,
-        "bad_one": mirror.bad_one[:200],
+        "bad": len(mirror.bad),
+        "bad_one": next(iter(mirror.bad.values()), "")[:200],
         "missing": mirror.missing,
     }
 

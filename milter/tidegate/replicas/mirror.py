@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tidegate.image.replica import Base, Changes, Rows, fold, kind_of, lost, write_replica
+from tidegate.conditions.members import is_glob
+from tidegate.image.replica import GLOBS, MAX_GLOBS, Base, Changes, Rows, fold, kind_of, lost, write_replica
 from tidegate.model import Conventions, ListItem
 from tidegate.policy.lists import MAX_ITEMS
 from tidegate.replicas.entries import EntryReader
@@ -24,6 +25,8 @@ from tidegate.store.lists import Entry, ListStore, Operation, Removal, Version, 
 
 MAX_CHANGES = 1000
 """Changes beside a base; with more they are worked into a new one."""
+MAX_BAD = 1000
+"""Entries that can't be used, which are remembered by name."""
 FEW = 10
 """Entries that a list which arrives whole may lose without a question."""
 _ALLOWING, _STOPPING = 10, 2  # parts of which more than one may not be gone at once
@@ -58,10 +61,10 @@ class Mirror:
     confirmed: float = 0.0
     trouble: Trouble | None = None
     why: str = ""
-    bad: int = 0  # entries that can't be used, of the last whole copy and since
-    bad_one: str = ""
+    bad: dict[str, str] = field(default_factory=dict)  # entries that can't be used, and why
     missing: bool = False  # Redis holds no such list, and never did as far as we know
     accept: bool = False  # a person said that what Redis holds is meant
+    _globs: set[str] = field(default_factory=set)  # that were counted in this look
 
     @property
     def key(self) -> tuple[str, str]:
@@ -124,11 +127,15 @@ class Mirror:
         """Single changes act at once."""
         assert self.base is not None
         reader = EntryReader(self.wanted.form, self.conventions)
+        known = {item.key for item in self.base.header.globs} | {key for key in self.changes if is_glob(key)}
+        self._globs = {key for key in known if self.changes.get(key, True) is not None}
         for one in operations:
+            self.bad.pop(one.key, None)
             if isinstance(one, Removal):
                 key, why = reader.key(one.key)
                 if not why:
                     self.changes[key] = None
+                    self._globs.discard(key)
                 continue
             item = self._item(reader, one.key, one)
             if item is not None:
@@ -142,18 +149,25 @@ class Mirror:
 
     def _item(self, reader: EntryReader, key: str, entry: Entry | None) -> ListItem | None:
         item = reader.item(key, entry.until, entry.values) if entry is not None else f"{key[:80]!r} is half-written"
-        if isinstance(item, str):
-            self.bad += 1
-            self.bad_one = item
-            return None
-        return item
+        if isinstance(item, ListItem):
+            if not (reader.kind in GLOBS and is_glob(item.key)) or self._room(item.key):
+                return item
+            item = f"it is one glob more than {MAX_GLOBS}"
+        if len(self.bad) < MAX_BAD:
+            self.bad[key] = item
+        return None
+
+    def _room(self, key: str) -> bool:
+        """Is there room for one more glob?"""
+        self._globs.add(key)
+        return len(self._globs) <= MAX_GLOBS
 
     def _copy(self, store: ListStore, version: Version, now: float, progress: Callable[[], None]) -> bool:
         """All of it, compared with what is in force."""
         count = store.size(self.wanted.name)
         if count > MAX_ITEMS:
             return self._refuse(f"Redis holds {count} entries, more than {MAX_ITEMS}")
-        self.bad, self.bad_one = 0, ""
+        self.bad, self._globs = {}, set()
         reader, rows = EntryReader(self.wanted.form, self.conventions), self._rows()
         for part in store.entries(self.wanted.name):
             rows.add(item for key, entry in part if (item := self._item(reader, key, entry)) is not None)

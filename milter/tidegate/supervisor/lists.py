@@ -50,6 +50,7 @@ class _Held:
     version: str = ""
     serial: int = 0
     overdue: bool = False
+    confirmed: float = 0.0  # POSIX seconds; a clerk that lost its copies knows less than we do
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,9 +88,13 @@ class Lists:
                 self._take(packet)
             case "list":
                 key = (str(packet.values["name"]), str(packet.values["form"]))
-                self._held.setdefault(key, _Held()).told = packet.values
+                self._hear(self._held.setdefault(key, _Held()), packet.values)
             case "lists":
                 self._state, self._heard = packet.values, time.time()
+
+    def _hear(self, held: _Held, values: Mapping[str, Any]) -> None:
+        held.told = values
+        held.confirmed = max(held.confirmed, float(values["confirmed"]))
 
     def _take(self, packet: Packet) -> None:
         values = packet.values
@@ -102,7 +107,8 @@ class Lists:
             return
         old = (held.base, held.changes)
         held.base, held.changes = map(os.dup, packet.descriptors)
-        held.version, held.told = str(values["version"]), values
+        held.version = str(values["version"])
+        self._hear(held, values)
         held.serial += 1
         for descriptor in old:
             if descriptor >= 0:
@@ -163,15 +169,12 @@ class Lists:
             if one.max_stale:
                 limits[one.key] = min(one.max_stale, limits.get(one.key, one.max_stale))
         for key, held in self._held.items():
-            overdue = key in limits and held.base >= 0 and now - self._confirmed(held) > limits[key]
+            overdue = key in limits and held.base >= 0 and now - held.confirmed > limits[key]
             if overdue is not held.overdue:
                 held.overdue = overdue
                 held.serial += 1
                 _log.warning("list overdue" if overdue else "list no longer overdue", list=key[0])
         self._judge(now)
-
-    def _confirmed(self, held: _Held) -> float:
-        return float(held.told.get("confirmed", 0.0))
 
     def _send(self) -> None:
         """To each worker what it was not sent yet."""
@@ -228,7 +231,7 @@ class Lists:
 
     def _behind(self, asked: Iterable[tuple[LiveList, _Held]], now: float) -> Iterable[str]:
         for one, held in asked:
-            confirmed = self._confirmed(held)
+            confirmed = held.confirmed
             guarded = held.told.get("trouble") == "list-guarded" and now - self._heard < BEHIND
             if held.base >= 0 and not guarded and now - confirmed > BEHIND:
                 since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(confirmed))
@@ -290,7 +293,7 @@ class Lists:
                     "version": held.version,
                     "in_force": self._everybody(one.key, held),
                     "entries": int(told.get("count", 0)),
-                    "confirmed": self._confirmed(held),
+                    "confirmed": held.confirmed,
                     "read": held.base >= 0,
                     "overdue": held.overdue,
                     "trouble": str(told.get("trouble", "")),
