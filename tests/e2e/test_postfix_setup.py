@@ -13,7 +13,7 @@ from tests.e2e.harness.daemon import Daemon
 from tests.e2e.harness.postfix import Postfix, Service, until
 from tests.e2e.harness.sink import Sink
 from tests.e2e.harness.site import ALICE, BOB
-from tests.e2e.harness.texts import SITE, on_subject, refuse, rules
+from tests.e2e.harness.texts import SITE, a_rule, on_subject, refuse, rules
 
 POLICIES = {"10.yaml": SITE, "20.yaml": rules(on_subject("stop-me", refuse()))}
 
@@ -78,6 +78,25 @@ def test_in_and_out(site: tuple[Daemon, Postfix]) -> None:
     assert status == 0, text
     assert files(postfix) == before
     assert [250, 250] == [code(postfix, subject) for subject in ("three", "stop-me")]
+
+
+def test_a_test_message_is_known_by_our_decision(site: tuple[Daemon, Postfix]) -> None:
+    """Through each service that asks us; a refusal of ours is a decision like another."""
+    daemon, postfix = site
+    service = f"127.0.0.1:{postfix.services[1].port}/inet"
+    assert postfix_command(daemon, postfix, "enable", "--service", service)[0] == 0
+    daemon.load(("30.yaml", rules(a_rule("inwards", "{direction: inbound, rcpt.count: {gt: 0}}", refuse("Ours")))))
+    for arguments, disposition, rule in (
+        ((BOB,), "reject", "inwards"),
+        ((BOB, "--sender", ALICE), "reject", "inwards"),
+    ):
+        _, text = postfix_command(daemon, postfix, "check", "--json", "--send", *arguments)
+        (message,) = json.loads(text)["messages"]
+        assert (message["service"], message["disposition"], message["rule"]) == (service, disposition, rule)
+        assert message["reply"].startswith("550 5.7.1 Ours")
+    daemon.load(("30.yaml", rules()))
+    _, text = postfix_command(daemon, postfix, "check", "--send", BOB)
+    assert "judged: accept" in text
 
 
 def test_nobody_listens(site: tuple[Daemon, Postfix]) -> None:

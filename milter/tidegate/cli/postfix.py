@@ -17,6 +17,7 @@ from tidegate.cli.output import UnableError, emit, safe, show
 from tidegate.cli.reach import Daemon, find_daemon
 from tidegate.cli.reconcile import reconcile
 from tidegate.cli.site import CONFIG, find_site
+from tidegate.cli.testmail import Judged, mail_of, send_through
 from tidegate.loader.report import problem_document
 from tidegate.model import Problem, Severity
 from tidegate.postfix import Instance, MalformedError, Ourselves, Service, UnreadableError, findings, instances
@@ -121,29 +122,55 @@ def _row(instance: Instance, service: Service, us: Ourselves) -> tuple[Service, 
 @postfix.command()
 @_options
 @click.option("--no-live", is_flag=True, help="Only read the configuration; connect to nothing.")
-def check(config: str, directory: str, as_json: bool, no_live: bool) -> None:
+@click.option("--send", "recipient", default="", help="Send a test message to this address, too.")
+@click.option("--sender", default="", help="Its sender, instead of the same address.")
+@click.option("--login", default="", help="Log in for it: submission wants that.")
+@click.option("--password-file", type=click.Path(), default="", help="Whose first line is that login's password.")
+def check(
+    config: str,
+    directory: str,
+    as_json: bool,
+    no_live: bool,
+    recipient: str,
+    sender: str,
+    login: str,
+    password_file: str,
+) -> None:
     """Name every way by which mail goes past us, or is refused for our faults; then try each service.
+
+    With --send a test message goes through each service that asks us, and our decision on it is looked up.
 
     Exit codes: 0 nothing, or notices only; 1 findings; 2 Postfix can't be read.
     """
     settings = _settings(config)
+    mail = mail_of(sender, recipient, login, password_file) if recipient else None
     found: list[Problem] = []
     probes: list[Probe] = []
+    tests: list[Judged] = []
     for instance in _instances(directory):
         us = ourselves(settings, instance)
         found += findings(instance, us)
         if not no_live:
             asking = [one for one in instance.services if one.kind == "inet" and _row(instance, one, us)[2]]
             probes += _try(instance, asking, config)
+            tests += send_through(instance, asking, mail, config) if mail is not None else []
     if as_json:
-        emit({"findings": [problem_document(one) for one in found], "services": [asdict(one) for one in probes]})
+        emit(
+            {
+                "findings": [problem_document(one) for one in found],
+                "services": [asdict(one) for one in probes],
+                "messages": [one.document() for one in tests],
+            }
+        )
     else:
         show(found)
         for one in probes:
             click.echo(safe(_told(one)))
+        for test in tests:
+            click.echo(safe(test.text))
         if not found:
             click.echo("nothing was found")
-    bad = any(one.severity > Severity.NOTICE for one in found)
+    bad = any(one.severity > Severity.NOTICE for one in found) or any(one.unjudged or one.sent.trouble for one in tests)
     sys.exit(1 if bad or any(one.trouble or one.seen is False for one in probes) else 0)
 
 
