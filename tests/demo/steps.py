@@ -112,6 +112,13 @@ class Demo:
         yield self.letter(
             "to a partner that is moving", (moving, "^partner-moves", "^nothing$"), to="ops@partner.example.net"
         )
+        script = "script@example.com"
+        for number in (1, 2):
+            self.site.send(f"report {number}", script)
+        rated = r"^451 4\.7\.1 2 of 2 messages used, again in \d\d min \(\w+\)$"
+        yield self.letter(
+            "the third report of a script within an hour", (rated, "^rate-of-scripts", "^nothing$"), login=script
+        )
         yield self.letter(
             "to an outsider, subject `Re: [Internal only] figures`",
             (QUEUED, "^internal-only", "^nothing; it is in the hold queue$"),
