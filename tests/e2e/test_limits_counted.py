@@ -177,9 +177,11 @@ def test_redis_goes_away(fault: str, tmp_path: Path, server: RedisServer) -> Non
         else:
             server.thaw()
         until(lambda: not any("limits-local" in daemon.alerts() for daemon in daemons), "it is over")
-        sent(one)
-        # Killed, it lost its counts. Frozen, it kept them, and has done at last what nobody waited for any more.
-        assert used(other, "alice") == 1 if fault == "killed" else used(other, "alice") >= 3
+        # What Redis told and lost, and what each host let through alone. Frozen, it may have counted some of that, too:
+        # it does at last what nobody waited for any more.
+        until(lambda: used(one, "alice") >= 8, "Redis knows of all that was let through")
+        assert fault == "frozen" or 8 == used(other, "alice")
+        assert sent(other).startswith("451 4.7.1 ")
 
 
 def test_a_message_that_comes_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,13 @@ from tests.builders.stores import redis_at
 from tidegate.limits import Charge, OnStoreDown, Usage
 from tidegate.store.connection import Script, open_store
 from tidegate.store.counters import RedisCounters
+from tidegate.store.counting import UncountedError
 from tidegate.store.countscript import COUNT
 from tidegate.store.database import Database
+from tidegate.store.debts import Debts
 from tidegate.store.ledger import StoreLedger
 from tidegate.store.redisshelf import RedisShelf
-from tidegate.store.sqlite import SqliteCounters
+from tidegate.store.sqlite import Known, SqliteCounters
 
 
 class Clock:
@@ -55,7 +58,8 @@ def ledger(server: RedisServer, tmp_path: Path, clock: Clock) -> StoreLedger:
 def a_ledger(server: RedisServer, folder: Path, clock: Clock, share: float = 1.0, timeout: float = 0.25) -> StoreLedger:
     """One worker's, of the host with this state directory."""
     shared = RedisCounters(open_store(redis_at(server.url), timeout))
-    return StoreLedger(SqliteCounters(Database(str(folder), 5.0), stands_in=True), shared, share, clock)
+    database = Database(str(folder), 5.0)
+    return StoreLedger(SqliteCounters(database, stands_in=True), shared, Debts(database), share, clock)
 
 
 def charged(ledger: StoreLedger, *charges: Charge, retry_of: str = "", commit: bool = True) -> tuple[Usage, ...]:
@@ -219,13 +223,79 @@ def test_a_script_that_is_flushed_is_sent_again(ledger: StoreLedger, server: Red
     assert [1] == server.ask("SCRIPT", "EXISTS", Script(COUNT).sha)
 
 
-def test_a_redis_that_lost_its_data_is_told(ledger: StoreLedger, server: RedisServer) -> None:
-    """FLUSHALL: counters begin anew, and somebody should know; the second time, too."""
-    charged(ledger)
-    assert {} == ledger.troubles()
+def test_a_redis_that_lost_its_data(server: RedisServer, tmp_path: Path, clock: Clock) -> None:
+    """FLUSHALL: it is told, and within a second the counters go on from what the hosts were told last, once; by then
+    two messages have passed that found nothing."""
+    hosts = [a_ledger(server, tmp_path / name, clock) for name in ("one", "other")]
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    full = a_charge(9)
+    for host in (*hosts, hosts[0], hosts[0]):
+        charged(host, full, a_charge(9, limit="who", members=("a", "b")))
+    for host in hosts:
+        host.look()
+        assert {} == host.troubles()
     server.flush()
-    assert 0 == charged(ledger)[0].used
-    assert ["limits-lost"] == list(ledger.troubles())
+    assert [0, 1] == [charged(host, full)[0].used for host in hosts]
+    for host in (*hosts, *hosts):
+        host.look()
+        assert ["limits-lost"] == list(host.troubles())
+    assert [6, 7] == [charged(host, full)[0].used for host in hosts]
+
+
+def test_another_worker_knows_what_was_lost(server: RedisServer, tmp_path: Path, clock: Clock) -> None:
+    """The one that finds Redis empty has not met it before; what was told of another environment stays there."""
+    first = a_ledger(server, tmp_path, clock)
+    first.look()
+    for _ in range(2):
+        charged(first, a_charge(9))
+        first.look()
+    SqliteCounters(Database(str(tmp_path)), stands_in=True).learn(
+        [Known("e:rate:hour:eve", 5, int(time.time() * 1000), 3600.0, since="prod:1.2")]
+    )
+    server.flush()
+    second = a_ledger(server, tmp_path, clock)
+    assert [0] == [one.used for one in charged(second, a_charge(9))]
+    second.look()
+    assert ["limits-lost"] == list(second.troubles())
+    assert [3, 0] == [one.used for one in charged(second, a_charge(9), a_charge(9, key="eve"))]
+
+
+def test_what_was_counted_alone_goes_to_redis(ledger: StoreLedger, server: RedisServer, clock: Clock) -> None:
+    """Once it answers again, and once only; distinct members are still distinct."""
+    members = a_charge(9, limit="who", members=("a", "b"))
+    charged(ledger, a_charge(9), members)
+    down_with("a replica", server)
+    for _ in range(3):
+        charged(ledger, a_charge(9, 2), a_charge(9, limit="who", members=("b", "c")))
+    up_again("a replica", server)
+    until(lambda: looked(ledger, clock), "it is counted in Redis again")
+    ledger.look()
+    assert [(7, False), (3, False)] == [
+        (one.used, one.local) for one in charged(ledger, a_charge(9), members, commit=False)
+    ]
+
+
+def test_what_can_not_be_handed_over_stays(ledger: StoreLedger, server: RedisServer, clock: Clock) -> None:
+    """Redis fails in between: nothing is lost, it is handed over the next time."""
+    charged(ledger)
+    down_with("a replica", server)
+    charged(ledger, a_charge(), a_charge(limit="who", members=("a", "b")))
+    shared = ledger._shared
+    assert shared is not None
+    real = shared.give
+
+    def broken(_dues: object, _fill: bool) -> None:
+        raise UncountedError("down again")
+
+    shared.give = broken  # type: ignore[method-assign,assignment]
+    up_again("a replica", server)
+    until(lambda: looked(ledger, clock), "it is counted in Redis again")
+    assert [1] == [one.used for one in charged(ledger, commit=False)]
+    shared.give = real  # type: ignore[method-assign]
+    ledger.look()
+    told = charged(ledger, a_charge(), a_charge(limit="who", members=("a", "b")), commit=False)
+    assert [2, 2] == [one.used for one in told]
 
 
 @pytest.mark.parametrize("name", ["limit:e:rate:hour:bob", "seen:e:rate:hour:bob", "grants:bob"])

@@ -202,7 +202,7 @@ CODES: dict[str, tuple[str, str]] = {
         "free space in the state directory, or make it writable; it goes on by itself",
     ),
     "limits-lost": (
-        "counters of limits were lost, and begin at nothing: senders may send more than their limits for a while",
+        "counters of limits were lost: senders may send more than their limits for a while",
         "see what became of them; for Redis set maxmemory-policy noeviction, and let it save",
     ),
     "log-unwritable": ("the log can't be written", "free space, or correct its permissions; then send USR1"),

@@ -3,8 +3,8 @@
 Theory. A client that did not see our answer, or whom somebody behind us refused for now, hands the same message in once
 more. It is the same if the login (without one: the client), the sender, the recipients, the size and the headers are
 that a client writes once and never changes; and the body, where a rule reads it and it is therefore known. Headers that
-others add on the way (Received, signatures) are left out, because they differ each time. A message that has neither a
-Message-ID nor a known body has no identity: two such messages may well be two.
+others add on the way (Received, signatures) are left out, because they differ each time. A message without a Message-ID
+has no identity, whatever its body: a script that hands in the same text again and again means it each time.
 
 Promises: a digest, which tells nobody what it was made of. Refuses: a clock; how long a message is remembered is the
 store's.
@@ -33,7 +33,7 @@ def identity(transaction: Transaction) -> str:
         if key in _SAME:
             named = named or (key == b"message-id" and bool(value.strip()))
             kept.append(key + b":" + value.strip())
-    if not named and not message.body:
+    if not named:
         return ""
     envelope = transaction.envelope
     who = envelope.login or f" {transaction.connection.client_ip}"

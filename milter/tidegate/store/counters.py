@@ -21,6 +21,8 @@ from tidegate.limits.counter import name
 from tidegate.store.connection import Argument, Link, Script, StoreError
 from tidegate.store.counting import Answer, UncountedError, folded, identity
 from tidegate.store.countscript import COUNT
+from tidegate.store.debts import Due
+from tidegate.store.settling import give
 
 SINCE = "limits:since"
 _SCRIPT = Script(COUNT)
@@ -34,7 +36,7 @@ class RedisCounters:
         """`clock` in POSIX seconds; None: the server's."""
         self._link = link
         self._clock = clock
-        self.since = ""  # when the server began to count, as it last said
+        self.since = ""  # `ENVIRONMENT:MOMENT`: since when the server counts, as it last said
 
     @property
     def where(self) -> str:
@@ -70,6 +72,10 @@ class RedisCounters:
         """Does it answer, and take writes? Raises UncountedError."""
         self.charge((), "", True)
 
+    def give(self, dues: Sequence[Due], fill: bool) -> None:
+        """Add what a host counted alone; `fill`: put back what is missing. Raises UncountedError."""
+        give(self._link, dues, None if self._clock is None else self._clock(), fill=fill)
+
     def close(self) -> None:
         """Give the connections back."""
         self._link.close()
@@ -82,7 +88,7 @@ class RedisCounters:
             since, numbers = "", []
         if not since or len(numbers) != _TOLD * count:
             raise UncountedError(f"{self.where}: its answer makes no sense")
-        self.since = since
+        self.since = f"{self._link.keys.environment}:{since}"
         rows = [numbers[place : place + _TOLD] for place in range(0, len(numbers), _TOLD)]
         return tuple(
             Answer(Usage(used, maximum, math.inf if retry < 0 else retry / 1000, bool(exceeded)), after)

@@ -51,8 +51,9 @@ CREATE INDEX IF NOT EXISTS spent_until ON spent (until);
 CREATE TABLE IF NOT EXISTS seen (counter TEXT NOT NULL, member BLOB NOT NULL, ending INTEGER NOT NULL,
   until INTEGER NOT NULL, PRIMARY KEY (counter, member)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_until ON seen (until);
-CREATE TABLE IF NOT EXISTS known (counter TEXT PRIMARY KEY, ending INTEGER NOT NULL, used INTEGER NOT NULL,
-  granted INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS known (counter TEXT NOT NULL, ending INTEGER NOT NULL, used INTEGER NOT NULL,
+  granted INTEGER NOT NULL, members INTEGER NOT NULL, since TEXT NOT NULL, until INTEGER NOT NULL,
+  PRIMARY KEY (counter, since)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_until ON known (until);
 CREATE TABLE IF NOT EXISTS paid (message BLOB PRIMARY KEY, charged INTEGER NOT NULL, repeats INTEGER NOT NULL,
   until INTEGER NOT NULL) WITHOUT ROWID;
@@ -64,7 +65,7 @@ CREATE INDEX IF NOT EXISTS granted_key ON granted (key, until);
 CREATE TABLE IF NOT EXISTS deeds (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, deed TEXT NOT NULL,
   key TEXT NOT NULL);
 """
-_KEYS = {"spent": "counter, ending", "seen": "counter, member", "known": "counter", "paid": "message"}
+_KEYS = {"spent": "counter, ending", "seen": "counter, member", "known": "counter, since", "paid": "message"}
 
 Result = TypeVar("Result")
 _log = structlog.get_logger()

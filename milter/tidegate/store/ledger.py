@@ -25,6 +25,7 @@ from tidegate.limits.charge import Charge, OnStoreDown, Usage
 from tidegate.model import Cause, Doubt
 from tidegate.store.breaker import Breaker
 from tidegate.store.counting import Answer, Counters, UncountedError
+from tidegate.store.debts import Debts, Due
 from tidegate.store.mirror import Mirror
 from tidegate.store.sqlite import SqliteCounters
 
@@ -43,6 +44,9 @@ class Shared(Counters, Protocol):
     def probe(self) -> None:
         """Does it answer, and take writes? Raises UncountedError."""
 
+    def give(self, dues: Sequence[Due], fill: bool) -> None:
+        """Add what a host counted alone; `fill`: put back what is missing. Raises UncountedError."""
+
 
 class StoreLedger:
     """limits.Ledger with real stores."""
@@ -51,6 +55,7 @@ class StoreLedger:
         self,
         local: SqliteCounters,
         shared: Shared | None = None,
+        debts: Debts | None = None,
         share: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,6 +64,9 @@ class StoreLedger:
         self._shared = shared
         self._share = share
         self._clock = clock
+        self._debts = debts
+        self._owing = debts is not None  # there may be something that was counted here alone
+        self._lacking = False  # Redis lost what it once told
         self._breaker = Breaker()
         self._since = ""
         self._lost = "", 0.0
@@ -81,7 +89,7 @@ class StoreLedger:
             else:
                 self._answered()
                 if self.mirror is not None:
-                    self.mirror.saw(charges, answers)
+                    self.mirror.saw(charges, answers, self._since)
                     if not self.stirred.is_set():
                         self.stirred.set()
                 return tuple(one.usage for one in answers)
@@ -108,8 +116,42 @@ class StoreLedger:
             self._try_local(self._local.probe)
         if self.mirror is not None:
             self._try_local(self.mirror.write)
+        if self._debts is not None and self._shared is not None and not self.down:
+            self._settle(self._debts, self._shared)
         if self.down or self.failed:
             self.stirred.set()
+
+    def _settle(self, debts: Debts, shared: Shared) -> None:
+        """Redis answers: put back what it lost, and hand over what was counted here alone."""
+        try:
+            if self._lacking:
+                self._fill_up(debts, shared)
+            if self._owing:
+                self._owing = False  # before it is looked at: what comes now is for the next look
+                self._hand_over(debts, shared)
+        except UncountedError as error:
+            self._owing = True
+            _log.warning("limits not settled", why=error.why)
+            self.stirred.set()
+
+    def _fill_up(self, debts: Debts, shared: Shared) -> None:
+        since, after = self._since, ""
+        while dues := debts.remembered(after, since):
+            if not self._lost[0]:
+                self._lose()
+            shared.give(dues, True)
+            debts.forget(dues, since)
+            after = dues[-1].counter
+        if since == self._since:  # it has not lost them again meanwhile
+            self._lacking = False
+
+    def _hand_over(self, debts: Debts, shared: Shared) -> None:
+        while dues := debts.take():
+            try:
+                shared.give(dues, False)
+            except UncountedError:
+                debts.put_back(dues)
+                raise
 
     def _answered(self) -> None:
         shared = self._shared
@@ -120,9 +162,15 @@ class StoreLedger:
             self._breaker.succeeded()
         if shared is not None and shared.since != self._since:
             if self._since:
-                self._lost = "Redis lost its data: all counters begin anew", self._clock()
-                _log.error("limit counters lost", why=self._lost[0])
+                self._lose()
+            # Also the first time: another worker may have known the Redis from before.
+            self._lacking = self._debts is not None
+            self.stirred.set()
             self._since = shared.since
+
+    def _lose(self) -> None:
+        self._lost = "Redis lost its data: counters go on from what each host was told last", self._clock()
+        _log.error("limit counters lost", why=self._lost[0])
 
     def _missed(self, error: UncountedError) -> None:
         if not self.down:
@@ -134,6 +182,7 @@ class StoreLedger:
     def _without_redis(self, charges: tuple[Charge, ...], retry_of: str, commit: bool) -> tuple[Usage, ...]:
         if self.mirror is not None:
             self._try_local(self.mirror.write)
+        self._owing = self._debts is not None
         places = [place for place, one in enumerate(charges) if one.on_store_down is OnStoreDown.LOCAL]
         shares = tuple(self._shared_out(charges[place]) for place in places)
         local = dict(zip(places, self._alone(shares, retry_of, commit), strict=True)) if places else {}

@@ -26,14 +26,14 @@ class Mirror:
         self._fresh: dict[str, Known] = {}
         self._writing = threading.Lock()
 
-    def saw(self, charges: Sequence[Charge], answers: Sequence[Answer]) -> None:
-        """Redis said this, just now."""
+    def saw(self, charges: Sequence[Charge], answers: Sequence[Answer], since: str) -> None:
+        """The Redis that counts since then said this, just now."""
         when = self._counters.now()
         fresh = self._fresh
         for charge, answer in zip(charges, answers, strict=True):
             counter = name(charge)
             granted = answer.usage.maximum - charge.maximum
-            fresh[counter] = Known(counter, answer.after, when, charge.per, granted)
+            fresh[counter] = Known(counter, answer.after, when, charge.per, granted, bool(charge.members), since)
         while len(fresh) > _MOST:
             try:
                 fresh.pop(next(iter(fresh)), None)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tidegate.store.counting import PATIENCE, Shelf
 from tidegate.store.database import FOLDER, NAME, Database
+from tidegate.store.debts import Debts
 from tidegate.store.ledger import StoreLedger
 from tidegate.store.sqlite import SqliteCounters
 from tidegate.store.sqliteshelf import SqliteShelf
@@ -46,14 +47,15 @@ class CountSettings(Protocol):
 
 def open_ledger(settings: CountSettings) -> StoreLedger:
     """Who counts for a worker. `limits_local_share` in percent."""
-    local = SqliteCounters(Database(settings.state), stands_in=bool(settings.redis))
+    database = Database(settings.state)
+    local = SqliteCounters(database, stands_in=bool(settings.redis))
     if not settings.redis:
         return StoreLedger(local)
     from tidegate.store.connection import open_store
     from tidegate.store.counters import RedisCounters
 
     shared = RedisCounters(open_store(settings, PATIENCE, PATIENCE))
-    return StoreLedger(local, shared, settings.limits_local_share / 100)
+    return StoreLedger(local, shared, Debts(database), settings.limits_local_share / 100)
 
 
 def open_shelf(settings: CountSettings) -> Shelf:

@@ -224,6 +224,7 @@ def _standing(counter: Counter, flat: Sequence[bytes], members: int, now: int) -
     try:
         values = {key: int(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
         maximum, per, seen = values.pop(b"m"), values.pop(b"p"), values.pop(b"d", 0)
+        values.pop(b"f", None)
         buckets = {int(ending): used for ending, used in values.items()}
     except (ValueError, KeyError):
         return None  # not of our making

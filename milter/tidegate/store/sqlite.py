@@ -23,7 +23,7 @@ from tidegate.store.database import Database
 
 _SUM = "SELECT sum(used), max(ending) FROM spent WHERE counter = ? AND ending > ?"
 _ROWS = "SELECT ending, used FROM spent WHERE counter = ? AND ending > ?"
-_KNOWN = "SELECT ending, used, granted FROM known WHERE counter = ? AND ending > ?"
+_KNOWN = "SELECT ending, used, granted FROM known WHERE counter = ? AND ending > ? ORDER BY used DESC LIMIT 1"
 _GRANTS = "SELECT key, amount, until, at, who, reason, rule, name FROM granted WHERE key = ? AND until > ?"
 _MEMBER = "SELECT ending FROM seen WHERE counter = ? AND member = ?"
 _ADD = """INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (counter, ending) DO UPDATE
@@ -32,8 +32,9 @@ _ADD = """INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (counter, endi
 _SEE = """INSERT INTO seen VALUES (?, ?, ?, ?) ON CONFLICT (counter, member) DO UPDATE
   SET ending = excluded.ending, until = max(until, excluded.until)"""
 _LEAVE = "UPDATE spent SET used = used - 1 WHERE counter = ? AND ending = ? AND used > 0"
-_KEEP = """INSERT INTO known VALUES (?, ?, ?, ?, ?) ON CONFLICT (counter) DO UPDATE
-  SET ending = excluded.ending, used = excluded.used, granted = excluded.granted, until = excluded.until
+_KEEP = """INSERT INTO known VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (counter, since) DO UPDATE
+  SET ending = excluded.ending, used = excluded.used, granted = excluded.granted, members = excluded.members,
+  until = excluded.until
   WHERE excluded.ending >= ending"""
 
 
@@ -46,6 +47,8 @@ class Known:
     when: int
     per: float
     granted: int = 0
+    distinct: bool = False
+    since: str = ""  # since when the Redis counted that told it
 
 
 @dataclass(slots=True)
@@ -87,7 +90,8 @@ class SqliteCounters:
             for one in known:
                 span = window.span(one.per)
                 ending = span.ending(one.when)
-                link.execute(_KEEP, (one.counter, ending, one.used, one.granted, ending + span.per))
+                row = (one.counter, ending, one.used, one.granted, one.distinct, one.since, ending + span.per)
+                link.execute(_KEEP, row)
 
         self._database.run(keep)
 
