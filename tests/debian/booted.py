@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.debian.confinement import EXAMPLES
 from tests.debian.lifecycle import GONE, INSTALL, IS, NOT, POSTFIX, STAGE, TAKEN_OVER, UPGRADE, libraries, the_next
 from tests.debian.package import depends, unpack
 from tests.debian.roots import HERE, Ran, Root, RootError
@@ -21,6 +22,14 @@ from tests.debian.roots import HERE, Ran, Root, RootError
 POLICY = """version: 1
 rules:
   - {id: stop, when: {login: mallory}, do: {reject: {code: "550 5.7.1", text: "no"}}}
+...
+"""
+COUNTING = """version: 1
+rules:
+  - id: counting
+    when: {login: alice}
+    limits: [{name: hour, by: login, count: messages, max: 1000000, per: 1h}]
+    do: {defer: {code: "451 4.7.1", text: "later"}}
 ...
 """
 WORDS = (
@@ -124,9 +133,9 @@ def _remove(group: Path) -> None:
 
 
 @contextmanager
-def _with_systemd(release: str, deb: Path) -> Iterator[System]:
-    """Booted, Postfix and the package installed under it, a policy in force."""
-    with Root(release, [depends(deb), POSTFIX]) as root:
+def _with_systemd(release: str, deb: Path, *more: str) -> Iterator[System]:
+    """Booted, Postfix and the package installed under it, a policy in force; `more` packages beside them."""
+    with Root(release, [depends(deb), (*POSTFIX, *more)]) as root:
         root.put(deb, "/package/tidegate.deb")
         root.put(the_next(deb, root.folder), "/package/next.deb")
         unpack(root, "/source")
@@ -201,6 +210,36 @@ def confined_and_twice(release: str, deb: Path) -> None:
         system.run("systemctl start tidegate@eu; dpkg --purge tidegate; gone")
 
 
+def with_stores(release: str, deb: Path) -> None:
+    """Confined, and with local-only.conf, it counts in SQLite, and reaches a Redis by its socket and by the network."""
+    with _with_systemd(release, deb, "redis-server") as system:
+        system.run(
+            f"""systemctl stop redis-server; usermod -aG redis tidegate
+            redis-server --port 6399 --unixsocket /run/redis.sock --unixsocketperm 770 --save '' --daemonize yes
+            until_it test -S /run/redis.sock; chgrp redis /run/redis.sock
+            mkdir -p /etc/systemd/system/tidegate.service.d
+            cp {EXAMPLES}/local-only.conf /etc/systemd/system/tidegate.service.d/; systemctl daemon-reload
+            printf '%s' '{COUNTING}' >/etc/tidegate/policies/20.yaml"""
+        )
+        system.run("systemctl restart tidegate; until_it serving")
+        with system.load() as counts:
+            system.run("until_it test -s /var/lib/tidegate/limits/counters.sqlite; sleep 2")
+        _no_wrong_answer(counts)
+        for place in ("unix:///run/redis.sock", "redis://127.0.0.1:6399/0"):
+            system.run(
+                f"""redis-cli -p 6399 flushall
+                sed -i '/^redis:/d' /etc/tidegate/tidegate.yaml; echo 'redis: {place}' >>/etc/tidegate/tidegate.yaml
+                systemctl restart tidegate; until_it serving"""
+            )
+            with system.load() as counts:
+                system.run(
+                    """counted() { redis-cli -p 6399 --scan --pattern '*limit:*' | grep -q .; }
+                    told() { redis-cli -p 6399 --scan --pattern '*node:*' | grep -q .; }
+                    until_it counted; until_it told; sleep 2"""
+                )
+            _no_wrong_answer(counts)
+
+
 def with_sysvinit(release: str, deb: Path) -> None:
     """No systemd at all: sysvinit boots, the init script starts the daemon, and an upgrade hands over."""
     packages = ("sysvinit-core", "sysv-rc", "initscripts", "systemd-standalone-sysusers", "systemd-standalone-tmpfiles")
@@ -233,5 +272,6 @@ STORIES: tuple[Callable[[str, Path], None], ...] = (
     upgraded,
     watched,
     confined_and_twice,
+    with_stores,
     with_sysvinit,
 )

@@ -1,4 +1,4 @@
-"""What systemd-analyze(1) of a release says of the units in the package: their exposure, and whether they can be read.
+"""What systemd-analyze(1) and apparmor_parser(8) of a release say of the units and the profile in the package.
 
 The limits are those of README.Debian: 1.2 as shipped, 0.9 with local-only.conf (10 is no confinement at all).
 """
@@ -19,13 +19,18 @@ EXAMPLES = "/usr/share/doc/tidegate/examples"
 def findings(release: str, deb: Path) -> list[str]:
     """What is wrong, a sentence each."""
     wrong = []
-    with Root(release, [depends(deb)]) as root:
+    with Root(release, [depends(deb), ("apparmor",)]) as root:
         root.put(deb, "/package/tidegate.deb")
         root.run(f"{APT} install /package/tidegate.deb")
         for unit in (*UNITS, "tidegate-mail.service", "tidegate-mail.path", "tidegate-mail@.service"):
             said = root.run(f"systemd-analyze verify --man=no /usr/lib/systemd/system/{unit}", check=False)
             if said.code or said.out.strip():
                 wrong.append(f"{unit} does not verify: {said.out.strip()}")
+        parsed = root.run("apparmor_parser --skip-kernel-load --skip-cache /etc/apparmor.d/tidegate", check=False)
+        # Where this machine's kernel has no AppArmor, it says that it can't look into its cache.
+        said = [line for line in parsed.out.splitlines() if not line.startswith("Cache read/write disabled")]
+        if parsed.code or said:
+            wrong.append(f"the AppArmor profile: {said or parsed.code}")
         for unit in UNITS:
             for drop_in, most in LIMITS:
                 exposure = _exposure(root, unit, drop_in)

@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = ROOT / "debian"
 UNITS = ("tidegate.service", "tidegate@.service")
 SHELL = ("tidegate.init", "tidegate.postinst", "tidegate.prerm", "tidegate.postrm", "build.sh")
+CANARY = (
+    "canary      generation 3 gets 10 % of the senders beside 1 for 1 s: 9 messages of 7 senders, {} stopped;"
+    " beside it 80 messages of 60 senders, 0 stopped"
+)
 LICENCE = "GPL-2.0-or-later"
 
 
@@ -199,6 +203,8 @@ def test_shell_is_shell(name: str) -> None:
     [
         pytest.param("generation 2: 3 entries are new or changed, 0 are gone", 0, id="a reload"),
         pytest.param("  gone  rule old", 0, id="what it took away"),
+        pytest.param(CANARY.format(0), 0, id="a canary that stops nobody"),
+        pytest.param(CANARY.format(3), 1, id="a canary that stops somebody"),
         pytest.param("ERROR  10.yaml:4:12: there is no field `nope` [unknown-field]", 1, id="an alert is to be read"),
     ],
 )
