@@ -65,6 +65,9 @@ class Gauges:
     columns: Mapping[str, int] = field(default_factory=dict)
     canary: int = 0
     canaries: Mapping[str, int] = field(default_factory=dict)  # by their end
+    revision: int = 0  # of the policy in Redis that is in force for all
+    head: int = 0  # the newest revision that was seen there
+    redis: bool = False  # it answered last time
 
 
 def render(counters: Counters, gauges: Gauges) -> str:
@@ -150,6 +153,14 @@ def _gauges(lines: list[str], gauges: Gauges) -> None:
         ("tidegate_degraded", "gauge", "1: something is not as it should be; see `status`.", int(gauges.degraded)),
         ("tidegate_generation", "gauge", "Number of the generation in force; 0: none.", gauges.generation),
         ("tidegate_canary_generation", "gauge", "Number of the generation on trial; 0: none.", gauges.canary),
+        ("tidegate_policy_revision", "gauge", "Revision from Redis that is in force; 0: none.", gauges.revision),
+        ("tidegate_policy_head", "gauge", "Newest revision that was seen in Redis; 0: none.", gauges.head),
+        (
+            "tidegate_redis_up",
+            "gauge",
+            "1: Redis answered the last poll; 0: not, or none is configured.",
+            int(gauges.redis),
+        ),
         ("tidegate_generation_loaded_timestamp_seconds", "gauge", "When it was loaded.", gauges.loaded),
         ("tidegate_load_attempt_timestamp_seconds", "gauge", "When policies were last read.", gauges.attempted),
         ("tidegate_problems", "gauge", "Problems in the policies and settings.", gauges.problems),

@@ -21,7 +21,7 @@ from tidegate.policy.vocabulary import LANGUAGE, words
 from tidegate.revisions import Node
 from tidegate.revisions.node import NAMED
 from tidegate.supervisor.conditions import Conditions
-from tidegate.supervisor.crew import Crew
+from tidegate.supervisor.crew import Crew, whole
 from tidegate.supervisor.picture import Picture
 
 BEHIND = 60.0
@@ -47,6 +47,7 @@ class Fleet:
     def heard(self, packet: Packet) -> None:
         """The clerk has polled, and something is new."""
         self._followed = packet.values
+        self._picture.redis_up, self._picture.head = bool(packet.values.get("up")), whole(packet, "head")
         alerts = packet.values.get("alerts")
         for code in sorted(CODES):
             self._conditions.judge(code, _text_of(alerts, code))

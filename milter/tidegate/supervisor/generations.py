@@ -202,6 +202,9 @@ class Generations:
             columns=self.columns.columns,
             canary=self.canaries.attempt.number if self.canaries.attempt.runs else 0,
             canaries=dict(self.canaries.ends),
+            revision=picture.report.revised.number,
+            head=picture.head,
+            redis=picture.redis_up,
         )
 
     def pulse(self) -> None:

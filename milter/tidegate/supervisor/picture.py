@@ -61,6 +61,8 @@ class Picture:
     ages: Ages = field(default_factory=dict)  # since when each entry is in its state
     standing: Standing = field(default_factory=Standing)
     parts: dict[str, Callable[[], Mapping[str, Any]]] = field(default_factory=dict)  # a key each, asked every time
+    head: int = 0  # newest revision that was seen in Redis
+    redis_up: bool = False
     debt: Debt = field(default_factory=Debt)  # mail deferred by our own doing
     _long: str = ""
     _counted: tuple[Entry, ...] | None = None
