@@ -140,6 +140,16 @@ def test_usage(arguments: tuple[str, ...], desk: Desk) -> None:
     assert (0, "nothing is on record\n") == desk.run("log")
 
 
+@pytest.mark.parametrize("key", ["\udcff", "\x1b[2J", "ü*?[", "a\nb"])
+def test_any_key(key: str, desk: Desk) -> None:
+    """Whatever stands on the command line, nothing of it moves the terminal's cursor."""
+    assert 0 == desk.run("grant", key, "5", "--for", "2h", "--reason", key)[0]
+    for command in ("show", "reset"):
+        code, text = desk.run(command, key)
+        assert (code < 2, True) == (True, all(one.isprintable() or one == "\n" for one in text))
+    assert 1 == len(json.loads(desk.run("log", "--json")[1])["log"])
+
+
 def test_a_store_that_is_down(desk: Desk) -> None:
     """The reason, in words, and exit 2."""
     if desk.server is not None:

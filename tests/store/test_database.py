@@ -187,3 +187,16 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     used(tmp_path)
     modes = [path.stat().st_mode & 0o077 for path in [tmp_path / FOLDER, *(tmp_path / FOLDER).iterdir()]]
     assert [0] * len(modes) == modes
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root gives files away")
+def test_root_takes_nothing_from_the_daemons_account(tmp_path: Path) -> None:
+    """A command that root runs makes files that belong to whom the state directory does."""
+    nobody = 65534
+    os.chown(tmp_path, nobody, nobody)
+    database = Database(str(tmp_path))
+    SqliteCounters(database).charge((a_charge(),), "", True)
+    folder = tmp_path / FOLDER
+    names = sorted(path.name for path in folder.iterdir())
+    assert [NAME, f"{NAME}-shm", f"{NAME}-wal", "lock"] == names
+    assert {nobody} == {path.stat().st_uid for path in (folder, *folder.iterdir())}

@@ -58,6 +58,15 @@ class _Amount(click.ParamType):
         return int(found[1])
 
 
+class _Text(click.ParamType):
+    """A key, a name or a reason; what is no text is spelt as the engine spells it in a key."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def _common(command: Command) -> Command:
     """Where the counters are, and how to print."""
     as_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -67,8 +76,10 @@ def _common(command: Command) -> Command:
 
 def _narrowed(command: Command) -> Command:
     """Which counters of a key."""
-    limit = click.option("--limit", default="", metavar="NAME", help="Only the limit of this name.")
-    rule = click.option("--rule", default="", metavar="ID", shell_complete=rule_ids, help="Only limits of this rule.")
+    limit = click.option("--limit", type=_Text(), default="", metavar="NAME", help="Only the limit of this name.")
+    rule = click.option(
+        "--rule", type=_Text(), default="", metavar="ID", shell_complete=rule_ids, help="Only limits of this rule."
+    )
     return rule(limit(command))
 
 
@@ -82,7 +93,7 @@ def limits() -> None:
 
 
 @limits.command()
-@click.argument("key")
+@click.argument("key", type=_Text())
 @_narrowed
 @_common
 def show(key: str, rule: str, limit: str, config: str, as_json: bool) -> None:
@@ -105,7 +116,9 @@ def show(key: str, rule: str, limit: str, config: str, as_json: bool) -> None:
 
 
 @limits.command()
-@click.option("--rule", default="", metavar="ID", shell_complete=rule_ids, help="Only limits of this rule.")
+@click.option(
+    "--rule", type=_Text(), default="", metavar="ID", shell_complete=rule_ids, help="Only limits of this rule."
+)
 @click.option("--count", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
 @_common
 def top(rule: str, count: int, config: str, as_json: bool) -> None:
@@ -127,9 +140,9 @@ def top(rule: str, count: int, config: str, as_json: bool) -> None:
 
 
 @limits.command()
-@click.argument("key")
+@click.argument("key", type=_Text())
 @_narrowed
-@click.option("--reason", default="", help="Why: it is put on record.")
+@click.option("--reason", type=_Text(), default="", help="Why: it is put on record.")
 @_common
 def reset(key: str, rule: str, limit: str, reason: str, config: str, as_json: bool) -> None:
     """Begin KEY's counters anew. Grants stay.
@@ -151,11 +164,11 @@ def reset(key: str, rule: str, limit: str, reason: str, config: str, as_json: bo
 
 
 @limits.command()
-@click.argument("key")
+@click.argument("key", type=_Text())
 @click.argument("amount", type=_Amount())
 @click.option("--for", "seconds", type=_For(), required=True, help="How long, from 1m to 90d.")
 @_narrowed
-@click.option("--reason", required=True, help="Why: it is put on record.")
+@click.option("--reason", type=_Text(), required=True, help="Why: it is put on record.")
 @_common
 def grant(key: str, amount: int, seconds: int, rule: str, limit: str, reason: str, config: str, as_json: bool) -> None:
     """Let KEY have AMOUNT more, such as +200, in each of its limits, or in those of --rule and --limit; until a time.
