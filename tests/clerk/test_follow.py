@@ -388,6 +388,22 @@ def test_a_damaged_snapshot_is_fetched_again(site: Site) -> None:
         site.restart()
 
 
+def test_damage_does_not_open_the_way_back(site: Site) -> None:
+    """The newest snapshot is damaged, and Redis has an old dump: an older head than that of the snapshot before it is
+    not taken."""
+    put(site.editor, ONE)
+    record = site.server.ask("HGET", site.key("head"), "record")
+    for number in (2, 3):
+        put(site.editor, {"r": a_text("r", f"later {number}")})
+        site.poll()
+    name = site.follower.found.row.split()[0]
+    (site.state / snapshot.FOLDER / name).write_bytes(b"x")
+    site.server.ask("HSET", site.key("head"), "number", 1, "record", record)
+    site.restart()
+    assert ["revision-older"] == list(site.poll().alerts)
+    assert [] == site.texts()  # the damaged one: the loader goes by its own record
+
+
 def test_a_full_disk_takes_no_revision(site: Site) -> None:
     """It can't be put on record: the alert says so, and the revision is taken once there is room."""
     put(site.editor, ONE)

@@ -145,7 +145,7 @@ class Follower:
             self._mark = snapshots.mark(self._state, self._kept.name)
 
     def _take(self, head: Head, now: float) -> dict[str, str]:
-        kept, accepted = self._kept.snapshot, self._accept
+        kept, accepted = self._known(), self._accept
         content = fetch(self._revisions, head, kept.texts if kept else {}, self._allow)
         if isinstance(content, Refused):
             where = f"revision {_numbered(head)} of {self._revisions.environment}"
@@ -162,6 +162,11 @@ class Follower:
         unwritten = self._write(content, now)
         self._accept = accepted and bool(unwritten)
         return {**told, **unwritten}
+
+    def _known(self) -> Snapshot | None:
+        """The newest snapshot that can be used: a head must not go back behind the one before a damaged one either."""
+        damaged = self._kept.name and self._kept.snapshot is None
+        return snapshots.earlier(self._state, self._revisions.environment) if damaged else self._kept.snapshot
 
     def _holds(self, content: Content) -> bool:
         """Is it what the snapshot has already?"""
