@@ -157,6 +157,9 @@ class Database:
         link = self._opened(end)
         _patiently(lambda: link.execute("BEGIN IMMEDIATE" if write else "BEGIN"), end)
         try:
+            if not write:
+                # Begins to read: who finds the log of a process that died waits until one has put it in order.
+                _patiently(lambda: link.execute("SELECT 1 FROM spent LIMIT 1").fetchall(), end)
             result = work(link)
             link.execute("COMMIT")
         except BaseException:
