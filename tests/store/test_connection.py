@@ -90,7 +90,7 @@ def test_over_tcp_with_a_password() -> None:
         works(link)
         missing = open_store(Wanted(server.tcp_url, redis_password_file="/nowhere/secret"), TIMEOUT)
         assert Fault.SETTINGS is fault(missing).fault
-        assert "redis_password_file /nowhere/secret: No such file" in str(fault(missing))
+        assert "the password file /nowhere/secret can't be read: No such file" in str(fault(missing))
 
 
 def test_over_tls(tmp_path: Path) -> None:

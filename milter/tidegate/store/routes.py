@@ -67,15 +67,15 @@ class Options:
 
     def server(self, tls: bool) -> dict[str, Any]:
         """redis-py's keyword arguments for the server. Raises StoreError where the password can't be read."""
-        return self._common(tls) | _login(self.user, self.password_file, "redis_password_file")
+        return self._common(tls) | _login(self.user, self.password_file)
 
     def sentinel(self, tls: bool) -> dict[str, Any]:
         """The same for the Sentinels, which have a login of their own or none."""
-        login = _login(self.sentinel_user, self.sentinel_password_file, "redis_sentinel_password_file")
+        login = _login(self.sentinel_user, self.sentinel_password_file)
         return self._common(tls) | login
 
 
-def _login(user: str, password_file: str, setting: str) -> dict[str, Any]:
+def _login(user: str, password_file: str) -> dict[str, Any]:
     values: dict[str, Any] = {"username": user} if user else {}
     if password_file:
         try:
@@ -83,7 +83,7 @@ def _login(user: str, password_file: str, setting: str) -> dict[str, Any]:
                 secret = file.read(_SECRET_LIMIT).decode().strip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise StoreError(f"{setting} {password_file}: {why}", Fault.SETTINGS) from error
+            raise StoreError(f"the password file {password_file} can't be read: {why}", Fault.SETTINGS) from error
         values["password"] = secret
     return values
 

@@ -300,7 +300,7 @@ def test_another_environment(editor: Editor, server: RedisServer) -> None:
     [
         ({"redis": "off"}, "`redis` is not set"),
         ({"redis": "unix:///nowhere/r.sock"}, "Redis at unix:/nowhere/r.sock: No such file or directory"),
-        ({"redis_editor_password_file": "/nowhere/secret"}, "redis_password_file /nowhere/secret"),
+        ({"redis_editor_password_file": "/nowhere/secret"}, "the password file /nowhere/secret can't be read"),
         ({"policies": "/nowhere"}, "/nowhere"),
     ],
     ids=["off", "down", "password", "policies"],

@@ -110,6 +110,9 @@ def _tell(asked: Asked, opened: Session, key: EntryKey, text: str, where: str, o
         emit({"environment": opened.environment, "key": str(key), "text": text, "where": where, "overrides": over})
         return
     click.echo(safe(f"{key} of {where}{f', over {over}' if over else ''}"), err=True)
+    if sys.stdout.isatty():  # what somebody wrote into Redis by hand may hold what a terminal obeys
+        click.echo("\n".join(map(safe, text.removesuffix("\n").split("\n"))))
+        return
     sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
 
