@@ -171,6 +171,26 @@ def test_a_clerk_that_dies_takes_no_list_with_it(tmp_path: Path, server: RedisSe
         assert ["550", "550"] == [reply(daemon, "alice"), reply(daemon, "bob")]
 
 
+def test_an_old_list_lets_nobody_pass(tmp_path: Path, server: RedisServer) -> None:
+    """Past its `max_stale` what it lets through is in doubt; what another list stops stays stopped."""
+    with a_daemon(tmp_path, server, workers=1) as daemon:
+        daemon.policy(POLICY.replace("max_stale: 1h", "max_stale: 2s"))
+        daemon.start()
+        in_force(daemon, put(server, Entry("alice"), name="vip"), "vip")
+        in_force(daemon, put(server, Entry("alice"), Entry("mallory")))
+        assert ["accept", "550"] == [reply(daemon, "alice"), reply(daemon, "mallory")]
+        server.kill()
+        until(lambda: known(daemon, "vip")["overdue"], "nobody has confirmed it for two seconds")
+        until(lambda: reply(daemon, "alice") == "451", "an exception by an old list is in doubt")
+        assert ["550", "accept"] == [reply(daemon, "mallory"), reply(daemon, "bob")]
+        server.start()
+        put(server, Entry("x"))
+        put(server, Entry("x"), name="vip")
+        for name in ("vip", "suspended"):
+            daemon.ask(do="confirm-list", list=name)
+        until(lambda: reply(daemon, "alice") == "accept", "Redis is there again, and what it holds is meant")
+
+
 SUSPENDING = POLICY.replace(
     "...",
     """  - id: outbreak
