@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +137,30 @@ def test_a_fleet(tmp_path: Path, server: RedisServer) -> None:
         calls = server.ask("INFO", "commandstats")
         assert "cmdstat_evalsha:calls=48" in calls or calls_of(calls) <= 48 + len(daemons) * WORKERS
         assert 20 == used(daemons[0], "alice")
+
+
+def test_the_window_slides(tmp_path: Path, server: RedisServer) -> None:
+    """Sixteen connections to two daemons, for two windows and a half: wherever a window of a second is laid, at most
+    seven messages were handed in and answered within it; and it did slide."""
+    with ExitStack() as stack:
+        daemons = fleet(stack, tmp_path, server, policy(7, per="1s"))
+        end = time.monotonic() + 2.5
+
+        def session(number: int) -> list[tuple[float, float]]:
+            link = Session(daemons[number % len(daemons)].socket)
+            link.greet()
+            passed = []
+            while time.monotonic() < end:
+                began = time.monotonic()
+                if link.message("alice", fresh()) == "accept":
+                    passed.append((began, time.monotonic()))
+            link.close()
+            return passed
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            events = [event for passed in pool.map(session, range(CLIENTS)) for event in passed]
+        within = [sum(first <= began and ended <= first + 1 for began, ended in events) for first, _ in events]
+        assert max(within) <= 7 < len(events)
 
 
 def calls_of(stats: str) -> int:
