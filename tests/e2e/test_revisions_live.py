@@ -18,7 +18,8 @@ import pytest
 from tests.builders.daemon import ACCEPT_ALL, ENVIRONMENT, ROOT, Daemon, until
 from tests.builders.redisserver import RedisServer
 from tests.builders.revisions import put
-from tests.clerk.test_follow import Wanted
+from tests.builders.wireproxy import WireProxy
+from tests.clerk.test_follow import TROUBLES, Site, Wanted
 from tidegate.revisions import Node, read_node
 from tidegate.store.connection import open_store
 from tidegate.store.nodes import heard
@@ -235,3 +236,40 @@ def test_three_daemons_one_of_them_frozen(tmp_path: Path, server: RedisServer) -
         for pid in tree(hosts[0].pid):
             shown += Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
         assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("closed at once", "another reply", "a wrong type for the head", "a half-written revision"),
+        ("reset in a reply", "a head that points nowhere", "half of its entries", "FLUSHALL", "two histories"),
+    ],
+    ids=["one", "two"],
+)
+def test_each_fault_under_load(tmp_path: Path, server: RedisServer, names: tuple[str, ...]) -> None:
+    """While Redis does one thing after the other, mail is judged by the same rule: every reply, and every line of the
+    decision log, says so. Each fault is one alert; afterwards the policy is put anew, and none is left."""
+    with WireProxy(server.path) as proxy, a_daemon(tmp_path / "mx1", server, redis=proxy.url) as daemon:
+        (tmp_path / "s").mkdir()
+        site = Site(server, proxy, tmp_path / "s")
+        put(site.editor, ONE)
+        daemon.start()
+        in_force(daemon, 1)
+        replies = set()
+
+        def judged(alerts: set[str]) -> bool:
+            replies.update(said(daemon) for _ in range(3))
+            return daemon.alerts() == alerts
+
+        for name in names:
+            trouble, code = TROUBLES[name]
+            end = trouble(site)
+            until(lambda code=code: judged({code}), name)
+            replies.update(said(daemon) for _ in range(5))
+            end()
+            server.flush()
+            put(site.editor, ONE)  # the same revision, byte for byte: there is nothing to confirm
+            until(lambda: judged(set()), f"{name}: nothing is left")
+        assert {"550 5.7.1 one"} == replies
+        assert {"stop"} == {line["rule"] for line in daemon.lines("decision")}
+        assert not daemon.lines("supervisor fault") + daemon.lines("redis fault") + daemon.lines("clerk fault")
