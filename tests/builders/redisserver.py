@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.builders.ports import free_port
+
 LIMIT = 15.0  # seconds for anything that is waited for
 STRAY = 5  # tries for a free port
 
@@ -35,13 +37,6 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
         if time.monotonic() > end:
             raise AssertionError(f"not within {limit:g} s: {what}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A loopback port that nobody had a moment ago. Who needs it tries again where somebody was faster."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisSaysNoError(Exception):

@@ -314,6 +314,33 @@ def test_it_can_not_be_done(tmp_path: Path, server: RedisServer, settings: dict[
     assert 1 == done.errors.count("\n")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "cure", "word"),
+    [
+        (("CONFIG", "SET", "maxmemory", 1), ("CONFIG", "SET", "maxmemory", 0), "its memory is full"),
+        (("REPLICAOF", "127.0.0.1", 1), ("REPLICAOF", "NO", "ONE"), "it is a replica"),
+        (("ACL", "SETUSER", "default", "-hset"), ("ACL", "SETUSER", "default", "+hset"), "can't run this command"),
+        (("CONFIG", "SET", "min-replicas-to-write", 1), ("CONFIG", "SET", "min-replicas-to-write", 0), "too few"),
+    ],
+    ids=["full", "replica", "acl", "replicas"],
+)
+def test_a_redis_that_takes_no_writes(
+    editor: Editor, server: RedisServer, trouble: tuple[str, ...], cure: tuple[str, ...], word: str
+) -> None:
+    """The whole revision is stored or nothing of it: one line, exit code 2; afterwards it is stored."""
+    editor.put(RULES)
+    server.ask(*trouble)
+    try:
+        done = editor.put(document("other"))
+    finally:
+        server.ask(*cure)
+    assert (2, True) == (done.code, word in done.errors), done
+    assert 1 == done.errors.count("\n")
+    assert ["1"] == server.ask("HKEYS", "{tidegate:prod}:revisions")
+    assert "nothing to do" in editor.put(RULES).output
+    assert 0 == editor.put(document("other")).code
+
+
 def test_a_head_that_was_written_by_hand(editor: Editor, server: RedisServer) -> None:
     """Nothing is built on it, and rollback puts an end to it."""
     editor.put(RULES)
