@@ -138,20 +138,20 @@ class SqliteCounters:
         if charge.members:
             look.members = folded(charge.members)
             look.charge = charge = replace(charge, cost=len(look.members))
-            rows = (link.execute(_MEMBER, (look.counter, one)).fetchone() for one in look.members)
-            look.met = tuple(min(row[0], last) for row in rows if row is not None)
+            seen = (link.execute(_MEMBER, (look.counter, one)).fetchone() for one in look.members)
+            look.met = tuple(min(row[0], last) for row in seen if row is not None)
             look.known = sum(one > oldest for one in look.met)
         elif paid is None and not self._stands_in:
             usage = window.usage(charge, (Bucket(last, total or 0),), 0, more, now)
             if not usage.exceeded:  # what most messages are: no row is read
                 look.answer = Answer(usage, usage.used)
                 return look
-        rows_ = [Bucket(*row) for row in link.execute(_ROWS, (look.counter, oldest))]
+        held = [Bucket(*row) for row in link.execute(_ROWS, (look.counter, oldest))]
         if self._stands_in:
             for ending, used, amount in link.execute(_KNOWN, (look.counter, oldest)).fetchall():
-                rows_.append(Bucket(ending, used))
+                held.append(Bucket(ending, used))
                 more = (*more, Extra(amount, ending + look.window.per))
-        buckets = window.settled(rows_, now, look.window)
+        buckets = window.settled(held, now, look.window)
         if look.met:
             ours = Tally(look.met)
             buckets = [Bucket(one.ending, max(0, one.used - ours[one.ending])) for one in buckets]
