@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.builders.patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 20.0  # seconds for anything that a test waits for
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT / "milter"))}
@@ -32,8 +34,8 @@ def reject_all(rule: str = "stop", code: str = "550 5.7.1", text: str = "stopped
 
 
 def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """Poll until `condition` gives something true; fails the test after `limit` seconds."""
-    end = time.monotonic() + limit
+    """Poll until `condition` gives something true; fails the test after `limit` seconds (patience.py)."""
+    end = time.monotonic() + limit * PATIENCE
     while time.monotonic() < end:
         found = condition()
         if found:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.builders.patience import PATIENCE
 from tests.builders.ports import free_port
 from tests.e2e.harness.started import Started
 
@@ -302,7 +303,7 @@ def _answers(port: int) -> bool:
 
 def until(fact: Callable[[], object], what: str, seconds: float = 15.0, look: float = 0.05) -> None:
     """Look again and again until `fact()` is true. Raises TimeoutError that names `what`."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not fact():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
