@@ -27,6 +27,7 @@ ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("TIDEGATE_ROOTS", "/var/cache/tidegate-roots"))
 RELEASES = ("bookworm", "trixie")
 KEPT = 7 * 86400.0  # seconds
+TRIED = 86400.0  # and what was written to
 APT = "apt-get -q -y -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold --no-install-recommends"
 
 
@@ -132,7 +133,9 @@ def _layer(release: str, packages: tuple[str, ...], lower: list[Path]) -> Path:
             _run(folder, lower, f"{deny}; {APT} satisfy '{wanted}'; rm /usr/sbin/policy-rc.d", True, True, {})
             (folder / "upper").rename(place)
 
-    digest = hashlib.sha256("\n".join([*(str(one) for one in lower), *packages]).encode()).hexdigest()[:12]
+    # A layer fits what it was made on, and nothing that was made since.
+    below = [f"{one} {one.stat().st_mtime_ns}" for one in lower]
+    digest = hashlib.sha256("\n".join([*below, *packages]).encode()).hexdigest()[:12]
     return _kept(f"{release}-{digest}", make)
 
 
@@ -143,8 +146,7 @@ def _kept(name: str, make: object) -> Path:
     place = CACHE / name
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if place.exists() and time.time() - place.stat().st_mtime > KEPT:
-            shutil.rmtree(place)
+        _sweep()
         if not place.exists():
             draft = CACHE / f"{name}.new"
             shutil.rmtree(draft, ignore_errors=True)
@@ -152,6 +154,14 @@ def _kept(name: str, make: object) -> Path:
             os.utime(draft)
             draft.rename(place)
     return place
+
+
+def _sweep() -> None:
+    """Delete what is too old to be used, and what a run that was killed has left."""
+    for path in CACHE.iterdir():
+        limit = TRIED if path.name.startswith(("root-", "layer-")) else KEPT
+        if path.name != "lock" and time.time() - path.stat().st_mtime > limit:
+            shutil.rmtree(path)
 
 
 def _of_this_machine() -> list[str]:

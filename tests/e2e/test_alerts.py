@@ -146,7 +146,8 @@ def test_what_waits_arrives_once(folder: Path, receiver: Receiver) -> None:
         daemon.policy(BROKEN)
         daemon.start()
         until(lambda: list((daemon.state / "notices" / "ops").glob("*.notice")), "it waits")
-        until(lambda: (daemon.state / "alerts").exists(), "it is on record")
+        record = daemon.state / "alerts"
+        until(lambda: record.exists() and b"stop" in record.read_bytes(), "it is on record")
         daemon.policy(OTHER, "20-other.yaml")
         daemon.stop()
         daemon.start()
