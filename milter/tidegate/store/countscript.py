@@ -26,8 +26,13 @@ else
 end
 local commit, named, memory, repeats = take() == '1', take() == '1', tonumber(take()), tonumber(take())
 
-local since = redis.call('GET', KEYS[1])
-if not since then
+-- What is no count of ours (people and other programs can write anything here) must neither stop the counting nor
+-- overflow it: 15 digits hold exactly in a number of Lua, and 60 of them in one of Redis.
+local function plain(text) return #text <= 15 and string.find(text, '^%d+$') and tonumber(text) end
+
+local since = redis.pcall('GET', KEYS[1])
+if type(since) ~= 'string' or not string.find(since, '^%d+%.%d+$') then
+  if type(since) == 'table' and not string.find(since.err, 'WRONGTYPE', 1, true) then return since end
   local time = redis.call('TIME')
   since = time[1] .. '.' .. time[2]
   if commit then redis.call('SET', KEYS[1], since) end
@@ -64,7 +69,9 @@ local function extras(key, rule, limit)
     local found = mine(redis.pcall('HGETALL', key), key) or {}
     for i = 2, #found, 2 do
       local good, one = pcall(cjson.decode, found[i])
-      if good and type(one) == 'table' and tonumber(one.amount) and tonumber(one['until']) then
+      local amount = good and type(one) == 'table' and tonumber(one.amount)
+      local ends = amount and tonumber(one['until'])
+      if ends and math.abs(amount) < 1e15 and math.abs(ends) < 1e12 then
         table.insert(grants[key], one)
       end
     end
@@ -102,8 +109,10 @@ local function look_at_buckets(one)
   local total, own = 0, 0
   one.buckets, one.ahead, one.fields = {}, {}, #found / 2
   for i = 1, #found, 2 do
-    local ending, used = tonumber(found[i]), tonumber(found[i + 1])
-    if ending and used then
+    local ending, used = plain(found[i]), plain(found[i + 1])
+    if ending and not used and commit then
+      redis.call('HDEL', one.key, found[i])
+    elseif ending and used then
       if ending > now - one.per then
         total = total + used
         table.insert(one.buckets, {ending, used})

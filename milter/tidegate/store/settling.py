@@ -29,6 +29,13 @@ local function usable(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', key) end
 end
+-- What lies there and is no count of ours is nobody's (countscript.py, plain).
+local function held(key, field)
+  local found = redis.call('HGET', key, field)
+  local usable = found and #found <= 15 and string.find(found, '^%d+$')
+  if found and not usable then redis.call('HDEL', key, field) end
+  return usable and tonumber(found) or 0
+end
 local function keep(key, left)
   if redis.call('PTTL', key) < left then redis.call('PEXPIRE', key, string.format('%.0f', left)) end
 end
@@ -38,11 +45,12 @@ for i = 1, #KEYS, 2 do
   local per, fill = tonumber(words[1]), words[3] == '1'
   usable(KEYS[i], 'hash')
   usable(KEYS[i + 1], 'zset')
-  local filled = fill and tonumber(redis.call('HGET', KEYS[i], 'f') or 0) or 0
+  local filled = fill and held(KEYS[i], 'f') or 0
   local latest = 0
   for _ = 1, tonumber(words[4]) do
     local ending, used = tonumber(take()), tonumber(take())
     if ending > now - per and used > filled then
+      held(KEYS[i], string.format('%.0f', ending))
       redis.call('HINCRBY', KEYS[i], string.format('%.0f', ending), string.format('%.0f', used - filled))
       if fill then redis.call('HSET', KEYS[i], 'f', string.format('%.0f', used)) end
       latest = math.max(latest, ending)
