@@ -274,3 +274,10 @@ def test_forget_names_the_lists(site: Site) -> None:
     _, told = site.told("forget", "bob")
     (left,) = [one for one in told["left"] if one["store"] == "live lists in Redis"]
     assert left["found"] is None
+
+
+def test_the_audit_stream_has_it(site: Site) -> None:
+    """Beside what became of the policy: who, where, why, which list, how many."""
+    site.run("suspend", "bob", "--reason", "phished")
+    done = CliRunner().invoke(main, ["policy", "log", "--config", site.config])
+    assert (0, True, True) == (done.exit_code, "suspended +1 -0: phished" in done.output, "? on ?" not in done.output)

@@ -109,11 +109,11 @@ def test_another_history_is_none_of_ours(server: RedisServer) -> None:
 
 def test_every_change_is_audited(server: RedisServer) -> None:
     """Who, why, which list, how many, and the first of them."""
-    lists_of(server.url).write("suspended", [Entry("bob")], NOW, "ann", "phished")
+    lists_of(server.url).write("suspended", [Entry("bob")], NOW, "ann", "phished", host="mx1")
     ((_, fields),) = server.ask("XRANGE", "{tidegate:prod}:log", "-", "+")
     told = dict(zip(fields[::2], fields[1::2], strict=True))
-    assert ("list", "suspended", "1", "ann", "phished", "bob") == tuple(
-        told[name] for name in ("event", "list", "added", "by", "why", "entries")
+    assert ("list", "suspended", "1", "ann", "mx1", "phished", "bob", "suspended +1 -0") == tuple(
+        told[name] for name in ("event", "list", "added", "author", "host", "reason", "entries", "changes")
     )
 
 

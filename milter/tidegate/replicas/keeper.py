@@ -236,7 +236,9 @@ class ListKeeper:
                     entries[key] = Entry(key, until, by, one.why, one.at)
             slack = max(one.seconds for one in batch) / 10
             if entries:
-                self._store.write(first.name, tuple(entries.values()), now, first.by, first.why, slack=slack)
+                self._store.write(
+                    first.name, tuple(entries.values()), now, first.by, first.why, host=self._node, slack=slack
+                )
             done = set(map(id, batch))
             self._puts = deque(one for one in self._puts if id(one) not in done)
 

@@ -97,8 +97,9 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now - tonumber(AR
 end
 local after = (number + 1) .. '-' .. moment .. '-' .. redis.call('HLEN', list)
 redis.call('HSET', lists, name, after)
-redis.call('XADD', audit, 'MAXLEN', '~', ARGV[8], '*', 'event', 'list', 'list', name, 'version', after,
-  'added', added, 'removed', removed, unpack(ARGV, 9))
+redis.call('XADD', audit, 'MAXLEN', '~', ARGV[8], '*', 'event', 'list', 'number', number + 1, 'list', name,
+  'changes', name .. ' +' .. added .. ' -' .. removed, 'version', after, 'added', added, 'removed', removed,
+  unpack(ARGV, 9))
 return {after, added, removed}
 """
 )
@@ -243,18 +244,20 @@ class ListStore:
         by: str = "",
         why: str = "",
         *,
+        host: str = "",
         slack: float = -1.0,
         repair: bool = False,
     ) -> Written:
         """Carry out at most MAX_OPERATIONS; a list that is not there is made, by none of them too.
 
-        `slack`: an entry that is in force and ends at most so many seconds before the new one stays as it is; negative:
-        every entry is written. `repair`: what Redis holds counts, also where it is not what the version says.
+        `by`, `host` and `why` are for the audit stream. `slack`: an entry that is in force and ends at most so many
+        seconds before the new one stays as it is; negative: every entry is written. `repair`: what Redis holds counts,
+        also where it is not what the version says.
         """
         keys = [self._key(one) for one in ("lists", f"list:{name}", f"listlog:{name}", f"listends:{name}", "log")]
         rows = json.dumps([_row(one) for one in operations])
         told = " ".join(one.key for one in operations[:_NAMED]) + (" …" if len(operations) > _NAMED else "")
-        audit = ("by", by, "why", why, "entries", told)
+        audit = ("author", by, "host", host, "reason", why, "entries", told)
         mode = "repair" if repair else ""
         found = _list(self._link.run(_WRITE, keys, (name, rows, slack, now, LOG, _KEPT, mode, _AUDIT, *audit)))
         if found[:1] == [b"lost"]:

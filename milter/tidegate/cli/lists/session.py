@@ -18,7 +18,7 @@ import click
 
 from tidegate.cli.confined import load
 from tidegate.cli.output import UnableError, safe
-from tidegate.cli.policy.session import author, one_line
+from tidegate.cli.policy.session import author, host, one_line
 from tidegate.cli.reach import Daemon
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.control import UnreachableError
@@ -224,7 +224,9 @@ def write(
     added = removed = 0
     parts = [operations[at : at + MAX_OPERATIONS] for at in range(0, len(operations), MAX_OPERATIONS)] or [()]
     for number, part in enumerate(parts):
-        written = opened.store.write(target.name, part, time.time(), author(), one_line(why)[:500], repair=repair)
+        written = opened.store.write(
+            target.name, part, time.time(), author(), one_line(why)[:500], host=host(), repair=repair
+        )
         repair = False
         added, removed = added + written.added, removed + written.removed
         progress(min((number + 1) * MAX_OPERATIONS, len(operations)), len(operations))
