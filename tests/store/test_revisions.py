@@ -319,6 +319,9 @@ def test_loose_entries(server: RedisServer, revisions: Revisions) -> None:
     assert {} == loose(revisions)
     server.ask("HSET", revisions.keys.unreviewed, "block-x", document("block-x"), "b", b"\xff")
     assert {"block-x": document("block-x")} == loose(revisions)
+    # Two names that are no text look the same; one of their texts is none either.
+    server.ask("HSET", revisions.keys.unreviewed, b"\xfe", b"\xff", b"\xfd", "text")
+    assert {"block-x", "\ufffd"} >= set(loose(revisions))
 
 
 def test_nodes(server: RedisServer, revisions: Revisions) -> None:

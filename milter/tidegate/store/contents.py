@@ -161,5 +161,5 @@ def loose(revisions: Revisions) -> dict[str, str]:
     reply = revisions.link.call("HGETALL", revisions.keys.unreviewed)
     words = many(reply, len(reply) if isinstance(reply, list) else 1)
     pairs = zip(words[::2], words[1::2], strict=False)
-    found = [((name or b"").decode("utf-8", "replace"), _text(data)) for name, data in pairs]
-    return {name: text for name, text in sorted(found)[:_LOOSE] if isinstance(text, str)}
+    found = {(name or b"").decode("utf-8", "replace"): _text(data) for name, data in pairs}
+    return {name: text for name in sorted(found)[:_LOOSE] if isinstance(text := found[name], str)}
