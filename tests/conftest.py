@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.builders.mainconf import MAIN, MASTER, MakePostfix
 from tidegate.patterns import budget, engine
+
+# A test proves something or does not; how long that takes on a machine that is shared says nothing.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOMS_THAT_TAKE_LONG = ("mutation", "e2e", "debian", "cli")
 TOGETHER = 40  # tests; a daemon or a Postfix that is started for a module serves as many at most

@@ -36,11 +36,21 @@ def with_body(transaction: Transaction, digest: str) -> Transaction:
         a_message(rcpt=("bob@example.net", "bob@example.net")),
         a_message(headers=(("Received", "from a by b; now"), *HEADERS)),
         a_message(headers=(*HEADERS, ("DKIM-Signature", "t=1800000001"))),
+        a_message(headers=(HEADERS[0], ("Date", "Fri, 15 Jan 2027 08:01:00 +0000"), *HEADERS[2:])),
         a_message(headers=tuple((name.lower(), f" {text} ") for name, text in HEADERS)),
         replace(a_message(), queue_id="another", reference="ANOTHER"),
         a_message(client="198.51.100.7", helo="another.example.com"),
     ],
-    ids=["as it was", "recipients", "a trace", "a signature", "white space", "a queue id", "another network"],
+    ids=[
+        "as it was",
+        "recipients",
+        "a trace",
+        "a signature",
+        "Postfix's Date",
+        "white space",
+        "a queue id",
+        "another network",
+    ],
 )
 def test_a_retry_is_the_same(again: Transaction) -> None:
     """What differs between two attempts at one message makes no difference."""

@@ -3,7 +3,8 @@
 Theory. A client that did not see our answer, or whom somebody behind us refused for now, hands the same message in once
 more. It is the same if the login (without one: the client), the sender, the recipients, the size and the headers are
 that a client writes once and never changes; and the body, where a rule reads it and it is therefore known. Headers that
-others add on the way (Received, signatures) are left out, because they differ each time. A message without a Message-ID
+others add on the way (Received, signatures) are left out, because they differ each time; Date too: where the client
+wrote none Postfix writes its own before it asks us. A message without a Message-ID
 has no identity, whatever its body: a script that hands in the same text again and again means it each time.
 
 Promises: a digest, which tells nobody what it was made of. Refuses: a clock; how long a message is remembered is the
@@ -17,7 +18,7 @@ from hashlib import blake2b
 from tidegate.model import Transaction
 
 _SAME = frozenset(
-    {b"date", b"message-id", b"from", b"sender", b"reply-to", b"to", b"cc", b"subject", b"content-type", b"in-reply-to"}
+    {b"message-id", b"from", b"sender", b"reply-to", b"to", b"cc", b"subject", b"content-type", b"in-reply-to"}
 )
 
 
