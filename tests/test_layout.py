@@ -32,6 +32,7 @@ _SHELL = frozenset({"trial", "observe", "alerts", "live", "front", "settings"}) 
         "replicas",
         "starting",
         "importing",
+        "signing",
     }
 )
 _PROCESSES = frozenset({"loader", "worker", "clerk"})
@@ -55,13 +56,14 @@ LAW: dict[str, frozenset[str]] = {
     "front": frozenset({"model", "limits", "engine", "image", "live", "observe", "ledger", "replay"}),
     **dict.fromkeys(("channel", "control", "notify", "records"), frozenset()),
     "revisions": frozenset({"model"}),
+    "signing": frozenset({"revisions"}),
     "store": frozenset({"model", "revisions", "limits"}),
     "replicas": frozenset({"model", "conditions", "policy", "image", "store", "records", "channel"}),
-    "settings": frozenset({"model", "policy", "alerts", "records", "store"}),
+    "settings": frozenset({"model", "policy", "alerts", "records", "store", "signing"}),
     "postfix": frozenset({"model", "records", "settings"}),
     "starting": frozenset({"model", "conditions"}),
     "importing": frozenset({"model", "policy"}),
-    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions"}),
+    "loader": frozenset({"model", "policy", "image", "trial", "alerts", "live", "records", "revisions", "signing"}),
     "worker": frozenset(
         {
             "model",
@@ -90,6 +92,7 @@ LAW: dict[str, frozenset[str]] = {
             "replay",
             "replicas",
             "revisions",
+            "signing",
             "store",
         }
     ),

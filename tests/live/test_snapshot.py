@@ -61,8 +61,8 @@ def test_three_are_kept_and_the_newest_counts(tmp_path: Path) -> None:
     files = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
     assert ["prod-00000001", "test-00000003", "test-00000004", "test-00000005"] == files
     newest = snapshot.newest(str(tmp_path), "test").snapshot
-    earlier = snapshot.earlier(str(tmp_path), "test")
-    assert (5, 4) == (newest and newest.number, earlier and earlier.number)
+    assert 5 == (newest and newest.number)
+    assert [5, 4, 3] == [one.number for one in snapshot.readable(str(tmp_path), "test")]
     assert (6, 2, 1) == tuple(snapshot.next_serial(str(tmp_path), name) for name in ("test", "prod", "dev"))
 
 
@@ -113,8 +113,7 @@ def test_damage_is_told_and_never_raised(tmp_path: Path, data: bytes | None) -> 
     kept = snapshot.newest(str(tmp_path), "test")
     assert ("test-00000002", None) == (kept.name, kept.snapshot)
     assert kept.why
-    earlier = snapshot.earlier(str(tmp_path), "test")
-    assert earlier == a_snapshot(1)
+    assert [a_snapshot(1)] == list(snapshot.readable(str(tmp_path), "test"))
     assert 3 == snapshot.next_serial(str(tmp_path), "test")
 
 
@@ -131,4 +130,4 @@ def test_nothing_was_ever_fetched(tmp_path: Path) -> None:
     assert ("", "") == (snapshot.newest(str(tmp_path), "test").name, snapshot.newest(str(tmp_path), "test").why)
     (tmp_path / FOLDER).mkdir()
     assert "" == snapshot.newest(str(tmp_path), "test").name
-    assert snapshot.earlier(str(tmp_path), "test") is None
+    assert [] == list(snapshot.readable(str(tmp_path), "test"))

@@ -151,6 +151,23 @@ CODES: dict[str, tuple[str, str]] = {
         "policy in Redis was written past tidegate policy, by hand",
         "review it and put it: tidegate policy put",
     ),
+    "revision-untrusted": (
+        "a policy revision has no signature that counts; the one before serves on",
+        "sign what is meant: tidegate policy rollback REVISION --key FILE; where nobody of yours wrote this one, see "
+        "who can write to Redis",
+    ),
+    "signatures-unavailable": (
+        "signatures of the policy are required and can't be checked; no revision is taken, the one before serves on",
+        "install python3-cryptography; put the public keys of those who sign into the folder `trusted_keys`",
+    ),
+    "revision-forced": (
+        "a policy revision was promoted past its gates",
+        "confirm it: tidegate policy confirm; or promote the next one through its gates",
+    ),
+    "revision-local": (
+        "this host went back to an earlier policy revision by itself",
+        "make it so for all: tidegate policy rollback REVISION; or take what Redis has: tidegate confirm --revision",
+    ),
     "revision-behind": (
         "a policy revision was fetched and is not in force",
         "see the other alerts, then load it: tidegate reload",

@@ -111,14 +111,22 @@ class Clerk:
                 self.teller.owe(Debt(**packet.values))
             case "want" | "confirm-list" | "put":
                 self._lists(packet)
-            case "node" if self.poller:
-                self.poller.tell(_node(packet.values))
-            case "accept" if self.poller:
-                self.poller.accept()
+            case "node" | "accept" | "back" if self.poller:
+                self._revision(self.poller, packet)
             case "test":
                 self.teller.test(int(packet.values["number"]))
         for descriptor in packet.descriptors:
             os.close(descriptor)
+
+    def _revision(self, poller: Poller, packet: Packet) -> None:
+        """What concerns the policy in Redis is the poller's."""
+        match packet.word:
+            case "node":
+                poller.tell(_node(packet.values))
+            case "accept":
+                poller.accept()
+            case "back":
+                poller.back(int(packet.values["number"]))
 
     def _lists(self, packet: Packet) -> None:
         """What concerns live lists is their keeper's; without Redis there is none."""

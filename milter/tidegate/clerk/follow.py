@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from tidegate.live import snapshot as snapshots
-from tidegate.live.snapshot import Snapshot
+from tidegate.live.snapshot import Kept, Snapshot
 from tidegate.revisions import Flaw, Revision
+from tidegate.signing import Doubt, Trust
 from tidegate.store.connection import Fault, StoreError
 from tidegate.store.contents import Content, Refused, fetch, loose
 from tidegate.store.revisions import Head, Revisions
 
 MISSED = 3
 """Polls without an answer in a row, until somebody is told."""
+_log = structlog.get_logger()
 _LOOSE = 15  # polls between two looks at what was written by hand, where it is not in force anyway
 _NAMED = 5  # entries that an alert names
 
@@ -50,12 +54,14 @@ class Followed:
 class Follower:
     """One daemon's. Not for several threads."""
 
-    def __init__(self, revisions: Revisions, state: str, *, allow: bool = False) -> None:
-        """`allow`: what was written past `tidegate policy` may be in force."""
+    def __init__(self, revisions: Revisions, state: str, *, allow: bool = False, trust: Trust | None = None) -> None:
+        """`allow`: what was written past `tidegate policy` may be in force. `trust`: who has to have signed a revision,
+        where that is demanded; then nothing that was written by hand is in force."""
         self._revisions = revisions
         self._state = state
-        self._allow = allow
-        self._kept = snapshots.newest(state, revisions.environment)
+        self._trust = trust
+        self._allow = allow and trust is None
+        self._kept = self._newest()
         self._mark = snapshots.mark(state, self._kept.name)
         self._seen: Head | None = None  # the head that was dealt with last
         self._refusal: dict[str, str] = {}  # what was said of it
@@ -72,6 +78,22 @@ class Follower:
     def accept(self) -> None:
         """A person says that the head is meant, older or not: the next poll that reaches it takes it."""
         self._accept = True
+
+    def back(self, number: int, now: float) -> None:
+        """A person brings a revision back that this host has on record, with Redis or without it; 0: none at all."""
+        kept, environment = self._kept.snapshot, self._revisions.environment
+        found = snapshots.readable(self._state, environment)
+        wanted = next((one for one in found if one.number == number), None)
+        if number == 0:
+            wanted = Snapshot(0, environment, now)
+        if wanted is None or kept is None:
+            _log.error("revision not on record", number=number)
+            return
+        given_up = max(kept.given_up, kept.number)
+        unwritten = self._put(replace(wanted, loose={}, given_up=given_up, local=True))
+        self._seen = None
+        alerts = {**self._found.alerts, **self._told_of_here(), **unwritten}
+        self._found = replace(self._found, number=self._number(), serial=self._serial(), row=self._row(), alerts=alerts)
 
     def poll(self, now: float) -> Followed:
         """Ask once. `now` in POSIX seconds. Never raises what a store can do."""
@@ -128,7 +150,7 @@ class Follower:
         if not self._settled(head):
             self._refusal = self._take(head, now)
             self._seen = head
-        return {**told, **self._refusal}
+        return {**told, **self._refusal, **self._told_of_here()}
 
     def _settled(self, head: Head) -> bool:
         """Was this head dealt with? What was refused is looked at every time: it may be whole by now."""
@@ -137,36 +159,52 @@ class Follower:
             return False
         return kept.loose == self._wanted_loose()
 
+    def _newest(self) -> Kept:
+        """The newest snapshot; nothing is in it where its signature does not count."""
+        kept = snapshots.newest(self._state, self._revisions.environment)
+        doubt = self._doubt(kept.snapshot.revision) if kept.snapshot is not None else None
+        return replace(kept, snapshot=None, why=doubt.why) if doubt is not None else kept
+
+    def _before(self) -> Snapshot | None:
+        """What a head has to follow: the newest snapshot that counts. It must not go back behind the one before a damaged
+        or forged one either."""
+        if self._kept.snapshot is not None:
+            return self._kept.snapshot
+        found = snapshots.readable(self._state, self._revisions.environment)
+        return next((one for one in found if self._doubt(one.revision) is None), None)
+
+    def _doubt(self, revision: Revision | None) -> Doubt | None:
+        return self._trust.doubt(revision) if self._trust is not None and revision is not None else None
+
     def _heal(self) -> None:
         """A snapshot that somebody damaged meanwhile is looked at again."""
         name = self._kept.name
         if name and snapshots.mark(self._state, name) != self._mark:
-            self._kept = snapshots.newest(self._state, self._revisions.environment)
+            self._kept = self._newest()
             self._mark = snapshots.mark(self._state, self._kept.name)
 
     def _take(self, head: Head, now: float) -> dict[str, str]:
-        kept, accepted = self._known(), self._accept
+        kept, accepted = self._before(), self._accept
         content = fetch(self._revisions, head, kept.texts if kept else {}, self._allow)
         if isinstance(content, Refused):
             where = f"revision {_numbered(head)} of {self._revisions.environment}"
             return {"revision-refused": f"{where} is not taken: {content.why}"}
-        told = {}
+        told = self._untrusted(content)
+        if told:
+            return told
         if content.doubts:
             told["revision-unreviewed"] = f"in force, as the settings allow: {content.doubts[0]}"
         self._accept = False  # the word was for this head
-        if self._holds(content):
+        if self._holds(content) and not (accepted and kept and kept.local):
+            return told
+        if kept is not None and kept.local and not accepted and fresh_number(content) <= kept.given_up:
             return told
         why = "" if accepted or kept is None else self._no_successor(content.revision, kept)
         if why:
             return {"revision-older": why}
-        unwritten = self._write(content, now)
+        unwritten = self._write(content, now, accepted)
         self._accept = accepted and bool(unwritten)
         return {**told, **unwritten}
-
-    def _known(self) -> Snapshot | None:
-        """The newest snapshot that can be used: a head must not go back behind the one before a damaged one either."""
-        damaged = self._kept.name and self._kept.snapshot is None
-        return snapshots.earlier(self._state, self._revisions.environment) if damaged else self._kept.snapshot
 
     def _holds(self, content: Content) -> bool:
         """Is it what the snapshot has already?"""
@@ -198,24 +236,48 @@ class Follower:
             what = f"a revision {ours.number} that can't be read ({there})"
         return f"revision {revision.number} of {environment} comes after {what}; {serves}"
 
-    def _write(self, content: Content, now: float) -> dict[str, str]:
+    def _untrusted(self, content: Content) -> dict[str, str]:
+        """Why its signature does not count, where one is demanded."""
+        doubt = self._doubt(content.revision)
+        if doubt is None:
+            return {}
+        code = "signatures-unavailable" if doubt.unable else "revision-untrusted"
+        where = f"revision {fresh_number(content)} of {self._revisions.environment}"
+        return {code: f"{where} is not taken: {doubt.why}"}
+
+    def _told_of_here(self) -> dict[str, str]:
+        """What a person brought back on this host alone."""
+        kept = self._kept.snapshot
+        if kept is None or not kept.local:
+            return {}
+        which = f"revision {kept.number}" if kept.number else "no revision"
+        return {"revision-local": f"{which} serves here, as a person said; revision {kept.given_up} was given up"}
+
+    def _write(self, content: Content, now: float, accepted: bool) -> dict[str, str]:
+        kept = self._kept.snapshot
+        given_up = kept.given_up if kept else 0
+        fresh = Snapshot(
+            0,
+            self._revisions.environment,
+            now,
+            content.revision,
+            content.manifest,
+            content.fallback,
+            content.texts,
+            self._wanted_loose(),
+            max(given_up, kept.number) if accepted and kept else given_up,
+        )
+        return self._put(fresh)
+
+    def _put(self, fresh: Snapshot) -> dict[str, str]:
+        """On record, under the next serial number; what keeps it from being so."""
         environment = self._revisions.environment
         try:
-            fresh = Snapshot(
-                snapshots.next_serial(self._state, environment),
-                environment,
-                now,
-                content.revision,
-                content.manifest,
-                content.fallback,
-                content.texts,
-                self._wanted_loose(),
-            )
-            snapshots.write(self._state, fresh)
+            serial = snapshots.next_serial(self._state, environment)
+            snapshots.write(self._state, replace(fresh, serial=serial))
         except OSError as error:
-            text = f"revision {fresh_number(content)} can't be put on record: {error.strerror}"
-            return {"snapshot-unwritable": text}
-        self._kept = snapshots.newest(self._state, environment)
+            return {"snapshot-unwritable": f"revision {fresh.number} can't be put on record: {error.strerror}"}
+        self._kept = self._newest()
         self._mark = snapshots.mark(self._state, self._kept.name)
         return {}
 
@@ -241,7 +303,16 @@ class Follower:
 
 _LINK = frozenset({"redis-down", "redis-refused", "redis-foreign"})
 CODES = _LINK | frozenset(
-    {"redis-unwritable", "revision-refused", "revision-older", "revision-unreviewed", "snapshot-unwritable"}
+    {
+        "redis-unwritable",
+        "revision-refused",
+        "revision-older",
+        "revision-unreviewed",
+        "revision-untrusted",
+        "signatures-unavailable",
+        "revision-local",
+        "snapshot-unwritable",
+    }
 )
 """All alerts that a poll can tell."""
 

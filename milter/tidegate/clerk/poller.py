@@ -43,6 +43,7 @@ class Poller:
         self._said: Node | None = None
         self._said_at = self._failed = 0.0
         self._accept = False
+        self._back: int | None = None
 
     def start(self) -> None:
         """From now on, until the process ends."""
@@ -59,6 +60,11 @@ class Poller:
         self._accept = True
         self._nudge.set()
 
+    def back(self, number: int) -> None:
+        """A person brings this revision back, from the records of this host."""
+        self._back = number
+        self._nudge.set()
+
     def _run(self) -> None:
         while True:
             try:
@@ -73,6 +79,9 @@ class Poller:
         if self._accept:
             self._accept = False
             self._follower.accept()
+        number, self._back = self._back, None
+        if number is not None:
+            self._follower.back(number, now)
         found = self._follower.poll(now)
         if found.up:
             self._say(now)

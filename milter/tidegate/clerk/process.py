@@ -57,7 +57,8 @@ def _follow(clerk: Clerk) -> None:
     if not settings.redis:
         return
     link = open_store(settings, TIMEOUT)
-    follower = Follower(Revisions(link), settings.state, allow=settings.redis_unreviewed == "allow")
+    allow = settings.redis_unreviewed == "allow"
+    follower = Follower(Revisions(link), settings.state, allow=allow, trust=settings.trust)
     clerk.poller = Poller(follower, link, settings.redis_poll, random.random)
     clerk.poller.start()
 

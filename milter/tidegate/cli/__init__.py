@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "replay": ("tidegate.cli.replay", "replay", "What a candidate would have made of the mail of the last days."),
     "explain": ("tidegate.cli.explain", "explain", "What every rule makes of one message."),
     "policy": ("tidegate.cli.policy", "policy", "Edit the policy in Redis while mail flows."),
+    "key": ("tidegate.cli.key", "key", "Keys that sign the policy in Redis."),
     "fields": ("tidegate.cli.fields", "fields", "What a rule can ask for."),
     "schema": ("tidegate.cli.fields", "schema", "The JSON Schema of policy files."),
     "why": ("tidegate.cli.why", "why", "What happened to one message."),

@@ -30,6 +30,7 @@ from tidegate.loader.report import Report
 from tidegate.loader.sources import names
 from tidegate.model import Conventions, Problem
 from tidegate.policy.layers import Layer
+from tidegate.signing import Trust
 from tidegate.supervisor.loads import Loads, Outcome
 
 _REASONS = 3  # that are told where nothing can be loaded
@@ -49,10 +50,12 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Above:
-    """The policy revision that this machine's daemon has: in its state directory, of this environment ("": none)."""
+    """The policy revision that this machine's daemon has: in its state directory, of this environment ("": none), with
+    the signature that its settings demand."""
 
     state: str
     environment: str
+    trust: Trust | None = None
 
 
 def load(
@@ -75,7 +78,16 @@ def load(
         except OSError as error:
             raise UnableError(f"{path}: {error.strerror}") from error
         outcome, data = _load(
-            Request(directory, state, conventions, 1, layer=layer, environment=environment, redis=redis)
+            Request(
+                directory,
+                state,
+                conventions,
+                1,
+                layer=layer,
+                environment=environment,
+                redis=redis,
+                trust=above.trust if above is not None else None,
+            )
         )
     report = outcome.report
     if report is None or data is None:

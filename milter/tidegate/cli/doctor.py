@@ -23,7 +23,7 @@ from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.part import Grade, Part
 from tidegate.cli.postfix import ourselves
 from tidegate.cli.reach import find_daemon
-from tidegate.cli.redispart import redis_parts
+from tidegate.cli.redispart import key_parts, redis_parts
 from tidegate.cli.site import CONFIG, Site, find_site
 from tidegate.model import Severity
 from tidegate.postfix import UnreadableError, findings, instances
@@ -69,6 +69,7 @@ def examine(site: Site, config: str, directory: str) -> list[Part]:
             lambda: _socket(settings),
             lambda: _postfix(settings, directory),
             lambda: redis_parts(settings),
+            lambda: key_parts(settings),
         )
         for look in looks:
             parts += look()

@@ -7,11 +7,15 @@ no such part.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 
 from tidegate.cli.part import Grade, Part
+from tidegate.revisions import Flaw
 from tidegate.settings import Settings
+from tidegate.signing import Trust
+from tidegate.signing.keys import unavailable
 from tidegate.store.connection import Fault, Link, StoreError, open_store
 from tidegate.store.contents import Refused, fetch
 from tidegate.store.revisions import Revisions
@@ -102,7 +106,7 @@ def _clock(link: Link) -> Iterator[Part]:
 
 def _policy(link: Link, settings: Settings) -> Iterator[Part]:
     revisions = Revisions(link)
-    found = fetch(revisions, revisions.head(), allow=settings.redis_unreviewed == "allow")
+    found = fetch(revisions, revisions.head(), allow=settings.redis_unreviewed == "allow" and settings.trust is None)
     where = f"policy of {settings.environment}"
     if isinstance(found, Refused):
         kind = "unreviewed: " if found.unreviewed else ""
@@ -114,4 +118,35 @@ def _policy(link: Link, settings: Settings) -> Iterator[Part]:
         yield Part("redis", Grade.FINE, f"{where}: no revision yet, the files count alone")
     else:
         text = f"{where}: revision {found.revision.number}, {len(found.manifest.entries)} entries"
-        yield Part("redis", Grade.FINE, text)
+        doubt = settings.trust.doubt(found.revision) if settings.trust is not None else None
+        if doubt is None:
+            yield Part("redis", Grade.FINE, text)
+        else:
+            cure = "tidegate policy rollback N --key FILE; see docs/redis.md, Signatures"
+            yield Part("redis", Grade.BROKEN, f"{text}: {doubt.why}", cure)
+
+
+def key_parts(settings: Settings) -> Iterator[Part]:
+    """The keys that are trusted here; a site that demands no signatures and trusts nobody has no such part."""
+    if settings.trust is None and not settings.trusted_keys:
+        return
+    found = Trust(settings.trusted_keys).trusted()
+    worst = Grade.BROKEN if settings.trust is not None else Grade.LOOK
+    if isinstance(found, Flaw):
+        yield Part("keys", worst, found.why, "set `trusted_keys` to a folder that the daemon's account can read")
+        return
+    for name, why in found.flaws:
+        yield Part("keys", Grade.LOOK, f"{settings.trusted_keys}/{name}: {why}", "correct it, or remove it")
+    ours = [one.name for one in found.keys if settings.environment in one.environments]
+    trouble = unavailable()
+    if trouble:
+        yield Part("keys", worst, trouble, "install python3-cryptography")
+    elif not ours:
+        cure = "tidegate key new; then put its public half there"
+        yield Part("keys", worst, f"no key in {settings.trusted_keys} may sign for {settings.environment}", cure)
+    elif os.access(settings.trusted_keys, os.W_OK) and os.geteuid() != 0:
+        cure = "the folder belongs to root: the daemon must not be able to change whom it trusts"
+        yield Part("keys", Grade.LOOK, f"{settings.trusted_keys} can be written by this account", cure)
+    else:
+        demanded = "signatures are required" if settings.trust is not None else "signatures are not required"
+        yield Part("keys", Grade.FINE, f"{', '.join(ours)} may sign for {settings.environment}; {demanded}")

@@ -173,7 +173,7 @@ def above_of(site: Site | None, state: str) -> Above | None:
     """What lies over policy files on this machine, where it has Redis."""
     if site is None or site.settings is None or not site.settings.redis:
         return None
-    return Above(state, site.settings.environment)
+    return Above(state, site.settings.environment, site.settings.trust)
 
 
 def _before(

@@ -33,7 +33,9 @@ _SERIAL = re.compile(r"([a-z0-9][a-z0-9_-]*)-([0-9]{8,})\Z")
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One. `revision` None: there was none yet. `texts` are by their SHA-256; `at` is in POSIX seconds. `loose` are
-    texts that somebody wrote by hand, by the name that they were given, where the settings allow them."""
+    texts that somebody wrote by hand, by the name that they were given, where the settings allow them. `given_up`: the
+    newest revision that a person gave up on this host, for this one or an earlier one. `local`: this one was brought
+    back from the records of this host, and nothing that Redis has up to `given_up` is taken."""
 
     serial: int
     environment: str
@@ -43,6 +45,8 @@ class Snapshot:
     fallback: Manifest = EMPTY
     texts: Mapping[str, str] = field(default_factory=dict)
     loose: Mapping[str, str] = field(default_factory=dict)
+    given_up: int = 0
+    local: bool = False
 
     @property
     def number(self) -> int:
@@ -78,6 +82,8 @@ def encode(snapshot: Snapshot) -> bytes:
             "fallback": snapshot.fallback.canonical().decode("ascii"),
             "texts": dict(snapshot.texts),
             "loose": dict(snapshot.loose),
+            "given_up": snapshot.given_up,
+            "local": snapshot.local,
         }
     ).encode("ascii")
 
@@ -95,7 +101,11 @@ def decode(data: bytes) -> Snapshot:
         texts = {str(sha): str(text) for sha, text in values["texts"].items()}
         loose = {str(name): str(text) for name, text in values["loose"].items()}
         at = float(values["at"])
-        snapshot = Snapshot(int(values["serial"]), environment, at, revision, manifest, fallback, texts, loose)
+        given_up, local = int(values.get("given_up", 0)), bool(values.get("local", False))
+        serial = int(values["serial"])
+        snapshot = Snapshot(
+            serial, environment, at, revision, manifest, fallback, texts, loose, given_up=given_up, local=local
+        )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no snapshot: {error!r}"[:200]) from error
     check(snapshot)
@@ -136,20 +146,6 @@ def newest(state: str, environment: str) -> Kept:
         return Kept(path.name, digest, decode(records.body_of(data)))
     except ValueError as error:
         return Kept(path.name, digest, why=str(error)[:200])
-
-
-def earlier(state: str, environment: str) -> Snapshot | None:
-    """The newest one that can be used but the newest of all."""
-    try:
-        found = _files(Path(state) / FOLDER, environment)
-    except OSError:
-        return None
-    for path in reversed(found[:-1]):
-        try:
-            return decode(records.read(path))
-        except (OSError, ValueError):
-            continue
-    return None
 
 
 def readable(state: str, environment: str) -> Iterator[Snapshot]:

@@ -11,9 +11,10 @@ import time
 from tidegate import live
 from tidegate.loader import sources as directory
 from tidegate.loader.revision import over
+from tidegate.signing import Trust
 
 
-def unread(policies: str, state: str, environment: str = "") -> str:
+def unread(policies: str, state: str, environment: str = "", trust: Trust | None = None) -> str:
     """Why the configured sources were not read completely; "" where they were. `environment`: of the revisions in
     Redis, where that is configured."""
     found = directory.read_directory(policies)
@@ -27,4 +28,4 @@ def unread(policies: str, state: str, environment: str = "") -> str:
         name, why = found.ignored[0]
         return f"{name}: {why}"
     wrong = next((f"{source.name}: {source.error}" for source in sources if source.error), "")
-    return wrong or over(state, environment, known.accepted, time.time()).unread
+    return wrong or over(state, environment, known.accepted, time.time(), trust).unread

@@ -27,6 +27,7 @@ from tidegate.loader.revision import Over, over
 from tidegate.model import Conventions, Entry, EntryState, Loaded, OnError, Place, Problem, Severity, Source
 from tidegate.policy.layers import NO_LAYER, Layer
 from tidegate.policy.load import LoadedPolicy, load_policy
+from tidegate.signing import Trust
 
 _KILLER = "reading it killed the loader"
 _GONE = "(entries that are gone)"
@@ -49,6 +50,7 @@ class Request:
     urgent: str = ""  # why what comes of it must not wait for a canary
     layer: Layer | None = None  # what to lay over the files, where a command wants to see what would come of it
     environment: str = ""  # whose policy revisions lie over the files; "": no Redis is configured
+    trust: Trust | None = None  # who has to have signed them; None: nobody
 
 
 class _ListFiles:
@@ -141,7 +143,7 @@ def _above(request: Request, accepted: live.Accepted, now: float) -> Over:
     """What lies over the files: nothing over the baseline, what a command wants to see, or the policy revision."""
     if request.instead_of or request.layer is not None:
         return Over(request.layer or NO_LAYER)
-    return over(request.state, request.environment, accepted, now)
+    return over(request.state, request.environment, accepted, now, request.trust)
 
 
 def _unread(request: Request, known: _Basis) -> str:
@@ -289,7 +291,7 @@ def _doubtful(request: Request, known: _Basis) -> str:
     Of the baseline: why it may not serve.
     """
     if request.instead_of:
-        missing = baseline.unread(request.instead_of, request.state, request.environment)
+        missing = baseline.unread(request.instead_of, request.state, request.environment, request.trust)
         return missing or ("" if known.sources else f"{request.policies} holds no baseline")
     empty = not known.sources and not known.above.layer.sources
     lost = (

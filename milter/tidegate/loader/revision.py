@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tidegate import live
+from tidegate import live, signing
 from tidegate.alerts import problem
 from tidegate.live import snapshot as snapshots
 from tidegate.live.snapshot import Snapshot
@@ -96,24 +96,48 @@ class Over:
         return live.Overlay(self.revised.number, self.revised.manifest, covered.texts, covered.removed)
 
 
-def over(state: str, environment: str, accepted: live.Accepted, now: float) -> Over:
-    """What lies over the files now. `environment` "": no Redis is configured, and nothing does. Never raises."""
+def over(state: str, environment: str, accepted: live.Accepted, now: float, trust: signing.Trust | None = None) -> Over:
+    """What lies over the files now. `environment` "": no Redis is configured, and nothing does. `trust`: who must have
+    signed it. Never raises."""
     if not environment:
         return Over(before=accepted.overlay)
     kept = snapshots.newest(state, environment)
     row = f"{kept.name} {kept.digest}" if kept.name else ""
-    if kept.snapshot is not None:
-        return replace(_over(kept.snapshot, accepted.overlay, now), row=row)
+    told = _untrusted(kept.snapshot, accepted.overlay, trust) if kept.snapshot is not None else None
+    if kept.snapshot is not None and told is None:
+        return replace(_over(kept.snapshot, accepted.overlay, now, trust), row=row)
     name = f"redis:{environment}"
     if not kept.name:
         why = f"{name} was never read"
         return _unusable(environment, why, problem("revision-unread", why, Place(name, 0, 0)), accepted, row)
-    damaged = f"the snapshot {snapshots.FOLDER}/{kept.name} can't be used: {kept.why}"
-    told = problem("snapshot-damaged", damaged, Place(name, 0, 0))
-    earlier = None if accepted.texts else snapshots.earlier(state, environment)
+    if told is None:
+        damaged = f"the snapshot {snapshots.FOLDER}/{kept.name} can't be used: {kept.why}"
+        told = problem("snapshot-damaged", damaged, Place(name, 0, 0))
+    earlier = None if accepted.texts else _earlier(state, environment, accepted.overlay, trust)
     if earlier is not None:
-        return replace(_over(earlier, accepted.overlay, now), row=row, problems=(told,))
-    return _unusable(environment, damaged, told, accepted, row)
+        return replace(_over(earlier, accepted.overlay, now, trust), row=row, problems=(told,))
+    return _unusable(environment, told.message, told, accepted, row)
+
+
+def _earlier(state: str, environment: str, before: live.Overlay, trust: signing.Trust | None) -> Snapshot | None:
+    """The newest one that can be used."""
+    found = snapshots.readable(state, environment)
+    return next((one for one in found if _untrusted(one, before, trust) is None), None)
+
+
+def _untrusted(one: Snapshot, before: live.Overlay, trust: signing.Trust | None) -> Problem | None:
+    """Why a snapshot is not believed, where signatures are demanded; None: it is."""
+    if trust is None:
+        return None
+    name, what = f"redis:{one.environment}", f"revision {one.number} of {one.environment}, as kept on this machine"
+    doubt = trust.doubt(one.revision) if one.revision is not None else None
+    if doubt is not None:
+        code = "signatures-unavailable" if doubt.unable else "revision-untrusted"
+        return problem(code, f"{what}, is not taken: {doubt.why}", Place(name, 0, 0))
+    if one.number < before.number and one.given_up < before.number:
+        text = f"{what}, is not taken: it is older than revision {before.number}, which was in force"
+        return problem("revision-untrusted", text, Place(name, 0, 0))
+    return None
 
 
 def _unusable(environment: str, why: str, told: Problem, accepted: live.Accepted, row: str) -> Over:
@@ -122,7 +146,8 @@ def _unusable(environment: str, why: str, told: Problem, accepted: live.Accepted
     return Over(Layer(f"redis:{environment}", error=why), before, revised, row, why, (told,))
 
 
-def _over(one: Snapshot, before: live.Overlay, now: float) -> Over:
+def _over(one: Snapshot, before: live.Overlay, now: float, trust: signing.Trust | None = None) -> Over:
+    one = replace(one, loose={}) if trust is not None else one  # nobody has signed those
     manifest, revision, name = one.in_force(now), one.revision, f"redis:{one.environment}"
     sources = {
         named.key: Source(
@@ -152,6 +177,12 @@ def _over(one: Snapshot, before: live.Overlay, now: float) -> Over:
         return Over(layer, before, revised, problems=told)
     expired, expires = revision.expired(now), float(revision.expires or 0)
     urgent = revision.urgent if one.number != before.number else ""
+    if one.local:  # it was in force here before
+        urgent = f"this host goes back to revision {one.number}" if one.number != before.number else ""
+    if revision.forced and not expired:
+        gates = ", ".join(revision.forced)
+        text = f"revision {one.number} was promoted past its gates ({gates}) by {revision.author}: {revision.reason}"
+        told += (problem("revision-forced", text, Place(name, 0, 0), Severity.WARNING),)
     if expired:
         text = f"revision {one.number} was not confirmed in time: what was in force before it is again"
         told += (problem("revision-expired", text, Place(name, 0, 0), Severity.WARNING),)

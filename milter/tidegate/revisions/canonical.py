@@ -128,6 +128,10 @@ class Fields:
             return []
         return value
 
+    def optional(self, name: str) -> list[Any]:
+        """A list that is left out where it is empty."""
+        return self.many(name) if name in self._left else []
+
     def end(self) -> str:
         """What was wrong first, or a field too many; "": nothing."""
         if not self.flaw and self._left:

@@ -29,6 +29,8 @@ _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{1,512}={0,2}")
 _EXPECTED = 10_000  # rules with an expectation
+_GATE = re.compile(r"[a-z][a-z-]{0,31}")
+_GATES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Revision:
     fallback: str = ""  # the manifest from `expires` on
     urgent: str = ""
     expect: tuple[Expected, ...] = ()
-    key: str = ""  # which key signed it
+    forced: tuple[str, ...] = ()  # gates of a promotion that said no, and were passed
+    key: str = ""  # which key signed it: its fingerprint
     signature: str = ""  # base64
 
     def __post_init__(self) -> None:
@@ -79,7 +82,9 @@ class Revision:
         return canonical(self._document())
 
     def _document(self) -> dict[str, Any]:
+        forced = {"forced": list(self.forced)} if self.forced else {}
         return {
+            **forced,
             "format": FORMAT,
             "number": self.number,
             "parent": self.parent,
@@ -128,6 +133,7 @@ def read_revision(data: bytes, environment: str, *, strict: bool = True) -> Revi
         fallback=fields.text("fallback", 64, SHA.fullmatch),
         urgent=fields.text("urgent", REASON_LIMIT, str.isprintable),
         expect=_expectations(fields),
+        forced=_forced(fields),
         key=fields.text("key", 100, _KEY.fullmatch),
         signature=fields.text("signature", 514, _SIGNATURE.fullmatch),
     )
@@ -164,6 +170,14 @@ def _expectations(fields: Fields) -> tuple[Expected, ...]:
         fields.flaw = fields.flaw or "`expect` has to be a list of [rule, sha256, logins, seconds]"
         return ()
     return tuple(Expected(*row) for row in rows)
+
+
+def _forced(fields: Fields) -> tuple[str, ...]:
+    names = fields.optional("forced")
+    if len(names) > _GATES or not all(isinstance(one, str) and _GATE.fullmatch(one) for one in names):
+        fields.flaw = fields.flaw or "`forced` has to be a list of gates"
+        return ()
+    return tuple(names)
 
 
 def _is_expectation(row: Any) -> bool:

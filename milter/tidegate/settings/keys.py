@@ -333,6 +333,22 @@ KEYS: dict[str, KeyRow] = {
         "policy that somebody wrote into Redis by hand: `refuse`, or `allow` it to be in force",
         "`refuse`",
     ),
+    "signatures": KeyRow(
+        one_of("required", "off"),
+        "`required`: only policy revisions that a trusted key has signed are taken from Redis, or from the snapshot on "
+        "this machine",
+        "`off`",
+    ),
+    "trusted_keys": KeyRow(
+        _path_or_off,
+        "the folder of the public keys that may sign policy revisions, `NAME.pub`, each with the environments that it "
+        "may sign for",
+        "none",
+    ),
+    "signing_key": KeyRow(
+        path, "the private key with which `tidegate policy` signs; the daemon must not be able to read it", "`--key`"
+    ),
+    "signing_passphrase_file": KeyRow(path, "a file that holds that key's passphrase", "none"),
     "limits_local_share": KeyRow(
         _part,
         "while Redis is down each host counts alone: how much of a limit's maximum it lets through, 1 to 100 percent",

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate.alerts.plan import AlertSettings, Kind, from_values
+from tidegate.signing import Trust
 
 STATE = "/var/lib/tidegate"
 BASELINE = "/usr/share/tidegate/policies/baseline"
@@ -92,11 +93,20 @@ class Settings:
     redis_sentinel_user: str = ""
     redis_sentinel_password_file: str = ""
     redis_unreviewed: str = "refuse"  # allow
+    signatures: str = "off"  # required
+    trusted_keys: str = ""  # a folder
+    signing_key: str = ""
+    signing_passphrase_file: str = ""
     limits_local_share: float = 100.0  # percent
     redis_poll: float = 2.0
     environment: str = "prod"
     node: str = ""  # "": the host name
     alerts: AlertSettings = field(default_factory=AlertSettings)
+
+    @property
+    def trust(self) -> Trust | None:
+        """Whose signature a policy revision has to have; None: none is demanded."""
+        return Trust(self.trusted_keys) if self.signatures == "required" else None
 
     @property
     def node_name(self) -> str:

@@ -26,6 +26,7 @@ from tidegate.supervisor.picture import Picture
 
 BEHIND = 60.0
 """Seconds that a revision may take from the snapshot to a generation."""
+_HELD = ("revision-older", "revision-local")  # the head is not taken until a person says so
 _TROUBLED = frozenset({EntryState.STALE, EntryState.SKIPPED, EntryState.DEFERRING, EntryState.TRIPPED})
 
 
@@ -66,6 +67,10 @@ class Fleet:
     def accept(self) -> None:
         """A person says that the head in Redis is meant, older or not."""
         self._clerk.send("accept")
+
+    def back(self, number: int) -> None:
+        """A person brings a revision back that this host has on record; 0: none."""
+        self._clerk.send("back", number=number)
 
     def _lag(self, now: float) -> str:
         """Why what was fetched is not what was loaded, where that lasts too long."""
@@ -121,7 +126,7 @@ class Fleet:
             "environment": settings.environment,
             "node": settings.node_name,
             "link": {key: value for key, value in self._followed.items() if key not in ("alerts", "row")},
-            "older": _text_of(self._followed.get("alerts"), "revision-older"),
+            "older": next(filter(None, (_text_of(self._followed.get("alerts"), one) for one in _HELD)), ""),
             "revision": self._picture.report.revised.document(),
             "canary": trial.revised.document() if trial else None,
             "now": time.time(),

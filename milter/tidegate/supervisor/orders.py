@@ -37,6 +37,14 @@ class Orders:
         self.loads.ask(urgent=reason if request.get("now") else "")
         return DONE
 
+    def back(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Bring back a policy revision that this host has on record, whatever Redis has."""
+        number = request.get("number")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            return {"error": "a revision has a number from 0"}
+        self.fleet.back(number)
+        return DONE
+
     def confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is missing is meant to be gone; or, with `quarantine`, what did harm is meant; or, with `revision`, the
         head in Redis, older or not."""

@@ -88,6 +88,7 @@ class Parts:
         self.answers.on("finding", orders.finding)
         self.answers.on("reload", orders.reload)
         self.answers.on("confirm", orders.confirm)
+        self.answers.on("revision-back", orders.back)
         self.answers.on("confirm-list", self.lists.confirm)
         self.answers.on("lend-list", self.lists.lend)
         self.answers.on("brake", self.brake.answer)
@@ -108,6 +109,7 @@ class Parts:
             before=before,
             redis=bool(settings.redis),
             environment=settings.environment if settings.redis else "",
+            trust=settings.trust,
         )
 
     def _work(self, child: Child, channel: Channel) -> None:

@@ -58,6 +58,7 @@ class Rungs:
             number,
             instead_of=settings.policies,
             environment=environment,
+            trust=settings.trust,
         )
 
     def loaded(self, outcome: Outcome) -> tuple[Problem, ...]:

@@ -1,15 +1,14 @@
 """A checked change becomes a revision: its record, the commit, and what is said of it.
 
 Promises: nothing is stored that was not checked; a put of what is already there is no revision; who lost a race is told
-who was faster, when and why, and nothing of his is stored. `signer` stands between the record and the commit: what it
-gives back is what is stored. Refuses: checking (candidate.py).
+who was faster, when and why, and nothing of his is stored. Refuses: checking (candidate.py).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,7 @@ from tidegate.cli.nodes import too_old
 from tidegate.cli.output import UnableError, emit, safe, show
 from tidegate.cli.policy.candidate import Checked
 from tidegate.cli.policy.session import Session, Standing, author, host, one_line
+from tidegate.cli.policy.signing import NO_KEY, KeyFile, signed
 from tidegate.cli.statustext import age, moment
 from tidegate.loader.report import problem_document
 from tidegate.model import EntryKind
@@ -27,7 +27,6 @@ from tidegate.revisions.revision import NAME_LIMIT, REASON_LIMIT, expected_of
 from tidegate.store.nodes import heard
 from tidegate.store.revisions import Conflict, Head
 
-Signer = Callable[[Revision], Revision]
 _NAMED = 40  # changed entries that the audit stream names
 _SHOWN = 100  # and that are shown
 
@@ -44,6 +43,9 @@ class Why:
     logins: int = 0  # what the changed rules may hit in `per` seconds; 0: nothing is said
     per: int = 3600
     wait: int = 0  # seconds for which every live daemon is waited for
+    key: KeyFile = NO_KEY  # who signs it
+    forced: tuple[str, ...] = ()  # gates that said no
+    more: Mapping[str, str] = field(default_factory=dict)  # for the audit stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +58,21 @@ class Edition:
     after: Manifest
     texts: Mapping[str, str] = field(default_factory=dict)  # those that Redis may not have
     expect: Sequence[Expected] = ()  # what was expected of entries before
-    kept: Revision | None = None  # what this machine fetched last, where Redis does not have it any more
+    lost: Sequence[Revision] = ()  # what this machine has fetched, where Redis does not have it any more
+    above: int = 0  # its number is greater than this
 
 
-def unsigned(revision: Revision) -> Revision:
-    """No signature: for an environment that asks for none."""
-    return revision
-
-
-def commit(opened: Session, change: Edition, now: float, signer: Signer = unsigned) -> Revision | Conflict:
-    """Store it, and move the head. Raises StoreError, and UnableError where a daemon is too old to read it."""
+def commit(opened: Session, change: Edition, now: float) -> Revision | Conflict:
+    """Store it, and move the head. Raises StoreError, and UnableError where a daemon is too old to read it, or it can't
+    be signed."""
     old = too_old(heard(opened.revisions.link), change.texts)
     if old:
         raise UnableError(f"{old}; nothing was stored")
-    revision = signer(record(opened, change, now))
+    revision = signed(opened.settings, change.why.key, record(opened, change, now))
     manifests = [change.after, *([change.before] if revision.fallback else [])]
     changes = compare(change.before, change.after)
-    what = {"event": change.why.event, "changes": _summary(changes)}
-    lost = [change.kept] if change.kept else []
-    found = opened.revisions.commit(revision, manifests, change.texts, change.onto, what, lost)
+    what = {"event": change.why.event, "changes": _summary(changes), **change.why.more}
+    found = opened.revisions.commit(revision, manifests, change.texts, change.onto, what, change.lost)
     return found if isinstance(found, Conflict) else found.revision
 
 
@@ -90,7 +88,7 @@ def record(opened: Session, change: Edition, now: float) -> Revision:
         if len(text) > limit:
             raise UnableError(f"the {what} is longer than {limit} characters")
     return Revision(
-        number=max(parent, change.kept.number if change.kept else 0) + 1,
+        number=max(parent, change.above, *(one.number for one in change.lost)) + 1,
         parent=parent,
         manifest=change.after.digest(),
         environment=opened.environment,
@@ -102,6 +100,7 @@ def record(opened: Session, change: Edition, now: float) -> Revision:
         fallback=change.before.digest() if why.expires else "",
         urgent=one_line(why.urgent),
         expect=_expectations(change),
+        forced=why.forced,
     )
 
 
@@ -204,6 +203,8 @@ def _headline(revision: Revision, changes: Sequence[Changes]) -> str:
         line += f"; it reverts by itself at {moment(revision.expires)} unless tidegate policy confirm is said before"
     if revision.urgent:
         line += "; in force at once, without a canary"
+    if revision.forced:
+        line += f"; past its gates ({', '.join(revision.forced)}), which is an alert until it is confirmed"
     return line
 
 
@@ -240,5 +241,6 @@ def revision_document(revision: Revision) -> dict[str, Any]:
         "expires": revision.expires,
         "urgent": revision.urgent,
         "expect": [{"rule": one.rule, "logins": one.logins, "per": one.per} for one in revision.expect],
+        "forced": list(revision.forced),
         "key": revision.key,
     }

@@ -27,6 +27,7 @@ from tidegate.cli.policy.session import (
     session,
     standing,
 )
+from tidegate.cli.policy.signing import must_have_key
 from tidegate.cli.policy.waiting import finish
 from tidegate.model import EntryKey
 from tidegate.store.revisions import Conflict
@@ -49,6 +50,7 @@ def edit(name: str, why: Why, asked: Asked) -> None:
     """
     with session(asked) as opened:
         stands = standing(opened)
+        must_have_key(opened.settings, why.key)
         must_not_be_behind(opened, stands)
         must_be_confirmed(stands, time.time())
         key, text = text_of(opened, stands, name)

@@ -13,9 +13,19 @@ import click
 from tidegate.cli.completion import entry_ids
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.policy.candidate import cut, look
-from tidegate.cli.policy.session import Asked, Session, Standing, asking, key_named, session, standing
+from tidegate.cli.policy.session import (
+    Asked,
+    Session,
+    Standing,
+    allows,
+    asking,
+    key_named,
+    records_here,
+    session,
+    standing,
+)
+from tidegate.cli.policy.signing import must_be_trusted
 from tidegate.cli.statustext import moment
-from tidegate.live import snapshot
 from tidegate.loader.sources import FILE_LIMIT, read_file
 from tidegate.model import Entry, EntryKey
 from tidegate.revisions import EMPTY, Change, Flaw, Manifest, Revision, compare
@@ -49,7 +59,7 @@ def list_entries(asked: Asked) -> None:
             what = sha[:_SHOWN] if sha else "removed"
             click.echo(safe(f"{key!s:<40} {what}{f'  over {over}' if over else ''}"))
         for name in by_hand:
-            force = "in force" if opened.settings.redis_unreviewed == "allow" else "not in force"
+            force = "in force" if allows(opened.settings) else "not in force"
             click.echo(safe(f"{name:<40} UNREVIEWED, written by hand: {force}"))
         click.echo(safe(_state(opened, stands)))
 
@@ -209,7 +219,7 @@ def side_of(opened: Session, name: str, stands: Standing | None) -> Side:
     if stands is not None and number == stands.number:
         return Side(f"revision {number}", stands.content.manifest, stands.content.texts)
     record = opened.revisions.revision(number)
-    here = snapshot.readable(opened.settings.state, opened.environment) if not isinstance(record, Revision) else ()
+    here = records_here(opened) if not isinstance(record, Revision) else ()
     kept = next((one for one in here if one.number == number), None)
     if kept is not None:
         return Side(f"revision {number}", kept.manifest, kept.texts, kept.revision)
@@ -217,6 +227,7 @@ def side_of(opened: Session, name: str, stands: Standing | None) -> Side:
         raise UnableError(f"{opened.environment} has no revision {number}; tidegate policy history names them")
     if isinstance(record, Flaw):
         raise UnableError(f"the record of revision {number} can't be used: {record}")
+    must_be_trusted(opened.settings, record)
     content = content_of(opened.revisions, record)
     if isinstance(content, Refused):
         raise UnableError(content.why)

@@ -18,8 +18,9 @@ from tidegate.cli.policy.committing import (
     revision_document,
 )
 from tidegate.cli.policy.look import Side, side_of
-from tidegate.cli.policy.put import saying, why_of
-from tidegate.cli.policy.session import Asked, Session, Standing, asking, kept_here, session, standing
+from tidegate.cli.policy.put import saying, to_be_signed, why_of
+from tidegate.cli.policy.session import Asked, Session, Standing, asking, records_here, session, standing
+from tidegate.cli.policy.signing import KeyFile, keyed, must_have_key
 from tidegate.cli.policy.waiting import finish
 from tidegate.cli.statustext import moment
 from tidegate.revisions import Flaw, Revision
@@ -69,6 +70,8 @@ def _line(number: int, one: Revision | Flaw) -> str:
         parts.append(f"[reverts by itself at {moment(one.expires)}]")
     if one.urgent:
         parts.append("[at once]")
+    if one.forced:
+        parts.append(f"[past its gates: {', '.join(one.forced)}]")
     return "  ".join(part for part in parts if part)
 
 
@@ -112,9 +115,17 @@ def rollback(number: int, force: bool, why: Why, asked: Asked) -> None:
         head = opened.revisions.head()
         found = fetch(opened.revisions, head)
         # A head that can't be used is what somebody wants to get away from.
-        stands = Standing(head, found if isinstance(found, Content) else Content())
-        wanted = side_of(opened, str(number), stands if isinstance(found, Content) else None)
-        _go_back(opened, stands, wanted, why_of(why, "rollback"), asked, force, isinstance(found, Content))
+        sound = isinstance(found, Content) and _trusted(opened, found.revision)
+        stands = Standing(head, found if sound and isinstance(found, Content) else Content())
+        must_have_key(opened.settings, why.key)
+        wanted = side_of(opened, str(number), stands if sound else None)
+        _go_back(opened, stands, wanted, why_of(why, "rollback"), asked, force, sound)
+
+
+def _trusted(opened: Session, revision: Revision | None) -> bool:
+    """Does its signature count, where one is demanded?"""
+    trust = opened.settings.trust
+    return trust is None or revision is None or trust.doubt(revision) is None
 
 
 def _go_back(
@@ -131,8 +142,9 @@ def _go_back(
     before = stands.manifest(now)
     revision = stands.content.revision
     settled = revision is not None and revision.expires is None
-    behind = _behind(opened, stands)
-    if before == after and sound and not behind and (settled or revision is None):
+    lost_ones, above = _behind(opened, stands, sound)
+    same = before == after and sound and not lost_ones and above <= stands.number
+    if same and (settled or revision is None) and not to_be_signed(opened, stands, why):
         nothing_to_do(stands, opened.environment, asked.as_json)
         return
     checked = check(opened, before, after, {**stands.content.texts, **texts})
@@ -140,7 +152,7 @@ def _go_back(
         click.echo("it is not valid here any more; --force puts it into force as far as it is", err=True)
         refuse(checked, asked.as_json, opened.environment)
     expect = revision.expect if revision else ()
-    edition = Edition(why, stands.head, before, after, texts, expect, behind)
+    edition = Edition(why, stands.head, before, after, texts, expect, lost_ones, above)
     ended = commit(opened, edition, now)
     if isinstance(ended, Conflict):
         lost(ended, edition, opened.environment, asked.as_json)
@@ -148,20 +160,24 @@ def _go_back(
         finish(opened, ended, edition, checked, asked.as_json)
 
 
-def _behind(opened: Session, stands: Standing) -> Revision | None:
-    """The record that this machine has, where Redis lost it, or went back behind it: numbers go on from there."""
-    kept = kept_here(opened)
-    if kept is None or kept.revision is None or kept.number <= stands.number:
-        return None
-    return kept.revision
+def _behind(opened: Session, stands: Standing, sound: bool) -> tuple[tuple[Revision, ...], int]:
+    """The records that this machine has where Redis lost them, went back behind them, or can't be believed; and the
+    newest number that was in force here: numbers go on from there."""
+    kept = list(records_here(opened))
+    newest = max((max(one.number, one.given_up if one.local else 0) for one in kept), default=0)
+    if sound and newest <= stands.number:
+        return (), newest
+    records = {one.number: one.revision for one in kept if one.revision is not None}
+    return tuple(records[number] for number in sorted(records)), newest
 
 
 @click.command()
 @click.option("--reason", default="", help="Why; stands in the history and in the audit stream.")
 @click.option("--author", default="", help="Who confirms it. Default: the account that asks.")
+@keyed
 @asking
-def confirm(reason: str, author: str, asked: Asked) -> None:
-    """Keep the revision that is in force, which would revert by itself (`put --expires`).
+def confirm(reason: str, author: str, key: KeyFile, asked: Asked) -> None:
+    """Keep the revision in force: one that would revert by itself (`put --expires`), or was promoted past its gates.
 
     Exit codes: 0 confirmed, or there is nothing to confirm; 1 somebody else was faster; 2 it could not be done, for
     instance because it has reverted.
@@ -170,15 +186,15 @@ def confirm(reason: str, author: str, asked: Asked) -> None:
         stands = standing(opened)
         now = time.time()
         revision = stands.content.revision
-        if revision is None or revision.expires is None:
+        if revision is None or (revision.expires is None and not revision.forced):
             nothing_to_do(stands, opened.environment, asked.as_json)
             return
-        if revision.expired(now):
+        if revision.expires is not None and revision.expired(now):
             raise UnableError(
                 f"revision {revision.number} reverted by itself at {moment(revision.expires)}; "
                 f"tidegate policy rollback {revision.number} puts it into force again"
             )
-        why = Why("confirm", reason or revision.reason, author)
+        why = Why("confirm", reason or revision.reason, author, key=key)
         manifest = stands.content.manifest
         edition = Edition(why, stands.head, manifest, manifest, {}, revision.expect)
         ended = commit(opened, edition, now)

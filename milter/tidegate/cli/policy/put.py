@@ -25,6 +25,7 @@ from tidegate.cli.policy.session import (
     session,
     standing,
 )
+from tidegate.cli.policy.signing import KeyFile, keyed, must_have_key, wants_key
 from tidegate.cli.policy.waiting import finish
 from tidegate.revisions import Manifest
 from tidegate.store.revisions import Conflict
@@ -54,17 +55,25 @@ def saying(command: Command) -> Command:
     """The options with which somebody says why, how long and how sure; the command gets them as `why` without event."""
 
     def wrapped(
-        reason: str, author: str, expect: tuple[int, int] | None, expires: int, now: bool, wait: int, **more: Any
+        reason: str,
+        author: str,
+        expect: tuple[int, int] | None,
+        expires: int,
+        now: bool,
+        wait: int,
+        key: KeyFile,
+        **more: Any,
     ) -> Any:
         if now and not reason.strip():
             raise click.UsageError("--now needs --reason TEXT: it is logged, and stands in the status")
         logins, per = expect or (0, 3600)
-        why = Why("", reason, author, expires, reason if now else "", logins, per, wait)
+        why = Why("", reason, author, expires, reason if now else "", logins, per, wait, key)
         return command(why=why, **more)
 
     wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
     wrapped.__click_params__ = list(getattr(command, "__click_params__", []))  # type: ignore[attr-defined]
     for option in (
+        keyed,
         click.option(
             "--wait",
             type=click.IntRange(0, 3600),
@@ -124,6 +133,12 @@ def put(file: str, base: int | None, preview: Preview, why: Why, asked: Asked) -
         change_to(opened, stands, after, why_of(why, "put"), asked, [found], preview)
 
 
+def to_be_signed(opened: Session, stands: Standing, why: Why) -> bool:
+    """Is the revision that stands unsigned, and somebody there to sign it?"""
+    revision = stands.content.revision
+    return revision is not None and not revision.signature and wants_key(opened.settings, why.key)
+
+
 def change_to(
     opened: Session,
     stands: Standing,
@@ -137,9 +152,11 @@ def change_to(
     now = time.time()
     before = stands.manifest(now)
     revision = stands.content.revision
-    if before == after and not stands.unconfirmed(now) and not (revision and revision.expired(now)):
+    settled = not stands.unconfirmed(now) and not (revision and revision.expired(now))
+    if before == after and settled and not to_be_signed(opened, stands, why):
         nothing_to_do(stands, opened.environment, asked.as_json)
         return
+    must_have_key(opened.settings, why.key)
     must_not_be_behind(opened, stands)
     must_be_confirmed(stands, now)
     fresh = {sha: text for one in cuts for sha, text in one.texts.items()}

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import click
 
 from tidegate.cli.output import UnableError, safe
+from tidegate.cli.policy.signing import must_be_trusted
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.live import snapshot
 from tidegate.live.snapshot import Snapshot
@@ -167,17 +168,31 @@ class Standing:
 def standing(opened: Session) -> Standing:
     """Fetch it. Raises UnableError where it can't be built upon, with what to do."""
     head = opened.revisions.head()
-    found = fetch(opened.revisions, head, allow=opened.settings.redis_unreviewed == "allow")
+    found = fetch(opened.revisions, head, allow=allows(opened.settings))
     if isinstance(found, Refused):
         kind = "it is unreviewed: " if found.unreviewed else ""
         cure = f"tidegate policy history -e {opened.environment} names the revisions, and rollback puts one into force"
         raise UnableError(f"the policy of {opened.environment} in Redis can't be used: {kind}{found.why}; {cure}")
+    must_be_trusted(opened.settings, found.revision)
     return Standing(head, found)
+
+
+def allows(settings: Settings) -> bool:
+    """May what was written by hand be in force?"""
+    return settings.redis_unreviewed == "allow" and settings.trust is None
 
 
 def kept_here(opened: Session) -> Snapshot | None:
     """What the daemon of this machine fetched last, as far as whoever asks may read it."""
-    return next(snapshot.readable(opened.settings.state, opened.environment), None)
+    return next(records_here(opened), None)
+
+
+def records_here(opened: Session) -> Iterator[Snapshot]:
+    """All that it has on record and that may be believed, the newest first."""
+    for one in snapshot.readable(opened.settings.state, opened.environment):
+        trust = opened.settings.trust
+        if trust is None or one.revision is None or trust.doubt(one.revision) is None:
+            yield one
 
 
 def must_not_be_behind(opened: Session, stands: Standing) -> None:
