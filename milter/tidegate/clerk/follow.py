@@ -166,8 +166,7 @@ class Follower:
         return replace(kept, snapshot=None, why=doubt.why) if doubt is not None else kept
 
     def _before(self) -> Snapshot | None:
-        """What a head has to follow: the newest snapshot that counts. It must not go back behind the one before a damaged
-        or forged one either."""
+        """What a head has to follow: the newest snapshot that counts, also where a newer one is damaged or forged."""
         if self._kept.snapshot is not None:
             return self._kept.snapshot
         found = snapshots.readable(self._state, self._revisions.environment)
