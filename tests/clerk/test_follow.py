@@ -434,6 +434,26 @@ def test_what_was_written_by_hand(site: Site, allow: bool) -> None:
     assert {} == kept.loose
 
 
+def test_a_name_that_somebody_made_up(site: Site) -> None:
+    """However long and whatever is in it: the alert stays a line that fits into a packet."""
+    site.server.ask("HSET", site.key("unreviewed"), "\x1b[2J\n" + "x" * 100_000, "text")
+    text = site.poll().alerts["revision-unreviewed"]
+    assert text.isprintable()
+    assert len(text) < 500
+
+
+def test_the_word_of_a_person_is_not_kept_for_another_head(site: Site) -> None:
+    """It was given for one that could not be used: the next one that is older needs its own."""
+    put(site.editor, ONE)
+    site.poll()
+    end = _half_written(site)
+    site.follower.accept()
+    assert ["revision-refused"] == list(site.poll().alerts)
+    end()
+    site.server.flush()
+    assert ["revision-older"] == list(site.poll().alerts)
+
+
 @pytest.mark.parametrize("allow", [False, True], ids=["refused", "allowed"])
 def test_a_head_by_hand(site: Site, allow: bool) -> None:
     """A manifest in another spelling and a record with it: refused, or taken with an alert."""

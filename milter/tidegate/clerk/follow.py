@@ -19,6 +19,7 @@ from tidegate.revisions import Flaw, Revision
 from tidegate.signing import Doubt, Trust
 from tidegate.store.connection import Fault, StoreError
 from tidegate.store.contents import Content, Refused, fetch, loose
+from tidegate.store.failure import printable
 from tidegate.store.revisions import Head, Revisions
 
 MISSED = 3
@@ -26,6 +27,7 @@ MISSED = 3
 _log = structlog.get_logger()
 _LOOSE = 15  # polls between two looks at what was written by hand, where it is not in force anyway
 _NAMED = 5  # entries that an alert names
+_CUT = 40  # characters of a name that somebody made up
 
 _FAULTS: Mapping[Fault, str] = {
     Fault.REFUSED: "redis-refused",
@@ -184,6 +186,7 @@ class Follower:
 
     def _take(self, head: Head, now: float) -> dict[str, str]:
         kept, accepted = self._before(), self._accept
+        self._accept = False  # the word was for this head
         content = fetch(self._revisions, head, kept.texts if kept else {}, self._allow)
         if isinstance(content, Refused):
             where = f"revision {_numbered(head)} of {self._revisions.environment}"
@@ -193,7 +196,6 @@ class Follower:
             return told
         if content.doubts:
             told["revision-unreviewed"] = f"in force, as the settings allow: {content.doubts[0]}"
-        self._accept = False  # the word was for this head
         if self._holds(content) and not (accepted and kept and kept.local):
             return told
         if kept is not None and kept.local and not accepted and fresh_number(content) <= kept.given_up:
@@ -286,7 +288,8 @@ class Follower:
     def _told_of_loose(self) -> dict[str, str]:
         if not self._loose:
             return {}
-        names = ", ".join(list(self._loose)[:_NAMED]) + (", …" if len(self._loose) > _NAMED else "")
+        names = ", ".join(printable(name[:_CUT]) for name in list(self._loose)[:_NAMED])
+        names += ", …" if len(self._loose) > _NAMED else ""
         force = "in force, as the settings allow" if self._allow else "not in force"
         return {"revision-unreviewed": f"{len(self._loose)} entries were written by hand ({names}): {force}"}
 
