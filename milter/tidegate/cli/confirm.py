@@ -41,7 +41,7 @@ def confirm(config: str, state: str, quarantine: bool, revision: bool, as_json: 
         raise click.UsageError("--revision and --quarantine: say one after the other")
     if revision and not _refuses_a_head(find_daemon(config, state).status(brief=True)):
         raise UnableError("this daemon refuses no revision as older than its own: there is nothing to confirm")
-    _load({"do": "confirm", "quarantine": quarantine, "revision": revision}, config, state, as_json)
+    load_and_tell({"do": "confirm", "quarantine": quarantine, "revision": revision}, config, state, as_json)
 
 
 def _refuses_a_head(status: Mapping[str, Any]) -> bool:
@@ -62,10 +62,11 @@ def reload(config: str, state: str, now: bool, reason: str, as_json: bool) -> No
         raise click.UsageError("--now needs --reason TEXT: it is logged, and stands in the status")
     if reason and not now:
         raise click.UsageError("--reason belongs to --now")
-    _load({"do": "reload", "now": now, "reason": reason}, config, state, as_json)
+    load_and_tell({"do": "reload", "now": now, "reason": reason}, config, state, as_json)
 
 
-def _load(request: Mapping[str, Any], config: str, state: str, as_json: bool) -> None:
+def load_and_tell(request: Mapping[str, Any], config: str, state: str, as_json: bool) -> None:
+    """Ask a daemon for something that has it load, wait for it, tell what it changed, and leave. Raises UnableError."""
     daemon = find_daemon(config, state)
     before = daemon.status()
     daemon.ask(request)

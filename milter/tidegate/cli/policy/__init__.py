@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("tidegate.cli.policy.look", "list_entries", "Which entries Redis holds, and what they override."),
     "show": ("tidegate.cli.policy.look", "show", "The text of one entry."),
     "diff": ("tidegate.cli.policy.look", "diff", "What lies between two revisions."),
+    "promote": ("tidegate.cli.policy.promote", "promote", "Put what runs in one environment into the next."),
     "history": ("tidegate.cli.policy.past", "history", "The revisions: who, when, why."),
     "rollback": ("tidegate.cli.policy.past", "rollback", "Put an earlier revision into force again."),
     "confirm": ("tidegate.cli.policy.past", "confirm", "Keep a revision that would revert by itself."),

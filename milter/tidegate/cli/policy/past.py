@@ -17,6 +17,7 @@ from tidegate.cli.policy.committing import (
     refuse,
     revision_document,
 )
+from tidegate.cli.policy.local import go_back_here
 from tidegate.cli.policy.look import Side, side_of
 from tidegate.cli.policy.put import saying, to_be_signed, why_of
 from tidegate.cli.policy.session import Asked, Session, Standing, asking, records_here, session, standing
@@ -101,16 +102,22 @@ def log(count: int, asked: Asked) -> None:
 @click.command()
 @click.argument("number", metavar="REVISION", type=click.IntRange(0))
 @click.option("--force", is_flag=True, help="Although something in it is not valid here any more.")
+@click.option("--local", is_flag=True, help="This host alone, from its own records, also where Redis is gone.")
 @saying
 @asking
-def rollback(number: int, force: bool, why: Why, asked: Asked) -> None:
+def rollback(number: int, force: bool, local: bool, why: Why, asked: Asked) -> None:
     """Put what revision REVISION held into force again, as a new revision. 0 is nothing: the policy files alone.
 
     What Redis has lost is taken from the records of this machine's daemon, which keeps the last three.
 
+    With --local nothing goes to Redis: the daemon of this host serves that revision again, at once, and takes nothing
+    that Redis has by then, until a newer one comes or somebody says tidegate confirm --revision.
+
     Exit codes: 0 stored, or it is in force; 1 it is not valid here any more, or somebody else was faster; 2 it could
     not be done.
     """
+    if local:
+        go_back_here(number, asked)
     with session(asked) as opened:
         head = opened.revisions.head()
         found = fetch(opened.revisions, head)

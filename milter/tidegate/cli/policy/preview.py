@@ -56,14 +56,17 @@ def previewing(command: Command) -> Command:
     for option in (
         click.option("--since", default="", callback=ago, metavar="24h", help="Replay only the mail of this time."),
         click.option("--mail", type=click.Path(exists=True, file_okay=False), help="Replay .eml files of this folder."),
-        click.option("--max-change", callback=_share, metavar="1%", help="Store it only if no more verdicts change."),
+        click.option(
+            "--max-change", callback=some_share, metavar="1%", help="Store it only if no more verdicts change."
+        ),
         click.option("--preview", is_flag=True, help="Show what changes of the last days' mail; store nothing."),
     ):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
 
 
-def _share(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+def some_share(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A percentage, for an option that may be left out."""
     return None if value is None else share(context, parameter, value)
 
 
@@ -71,7 +74,7 @@ def keep(preview: Preview, opened: Session, stands: Standing, before: Manifest, 
     """Replay the mail, where that is wanted; leave where the edit is not to be stored."""
     if not preview.wanted:
         return
-    replicas = _replicas(opened, asked)
+    replicas = replicas_of(opened, asked)
     now = with_lists(look(opened, before, stands.content.texts), replicas)[0]
     then = with_lists(checked.opened, replicas)[0]
     sources = Sources(opened.settings.state, preview.mail, preview.since, opened.conventions)
@@ -89,7 +92,7 @@ def keep(preview: Preview, opened: Session, stands: Standing, before: Manifest, 
     sys.exit(decision.code)
 
 
-def _replicas(opened: Session, asked: Asked) -> Replicas:
+def replicas_of(opened: Session, asked: Asked) -> Replicas:
     """Lists in Redis as the daemon of this machine has them; without one they are taken as empty."""
     try:
         return borrow(asked.config, opened.settings.state).replicas

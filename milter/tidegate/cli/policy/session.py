@@ -60,7 +60,11 @@ def asking(command: Command) -> Command:
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
         click.option("--policies", type=click.Path(), default="", help="The policy directory, not the settings' one."),
         click.option(
-            "-e", "--environment", default="", callback=_environment, help="The environment, not the settings' one."
+            "-e",
+            "--environment",
+            default="",
+            callback=named_environment,
+            help="The environment, not the settings'.",
         ),
         click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file."),
     ):
@@ -68,7 +72,8 @@ def asking(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-def _environment(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def named_environment(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """The name of an environment, for an option that may be left out."""
     try:
         return str(KEYS["environment"].read(value)) if value else ""
     except UnusableError as error:

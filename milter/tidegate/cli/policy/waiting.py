@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -18,14 +20,25 @@ from tidegate.revisions import Revision, compare
 _LOOK = 0.25  # seconds between two looks
 
 
-def finish(opened: Session, revision: Revision, change: Edition, checked: Checked | None, as_json: bool) -> None:
-    """Tell what was stored; leave with 1 where somebody was waited for in vain. Raises StoreError."""
+def finish(
+    opened: Session,
+    revision: Revision,
+    change: Edition,
+    checked: Checked | None,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Tell what was stored; leave with 1 where somebody was waited for in vain. `more` goes into the JSON.
+
+    Raises StoreError.
+    """
     seconds = change.why.wait
     if not as_json:
         done(revision, change, checked, as_json)
     behind, count, trials = await_fleet(opened, revision.number, float(seconds)) if seconds else ((), 0, 0)
     if as_json:
         told = {"fleet": {"nodes": count, "on_trial": trials, "behind": list(behind)}} if seconds else {}
+        told = {**told, **(more or {})}
         emit({**document(revision, compare(change.before, change.after), checked), **told})
     elif seconds:
         trial = f", on trial first on {trials}" if trials else ""
