@@ -75,7 +75,7 @@ class Link:
     """To the Redis of one environment; `keys` names what is kept there. Connects when it is used first."""
 
     def __init__(self, route: Route, keys: Keys, whole: float) -> None:
-        """`whole`: seconds that the reading of one answer may take in all."""
+        """`whole`: seconds that connecting and the reading of one answer may take in all."""
         self.keys = keys
         self._whole = whole
         self._route = route
@@ -100,10 +100,11 @@ class Link:
         """
         tail = (len(keys), *keys, *arguments)
         try:
-            try:
-                return self._ask(("EVALSHA", script.sha, *tail))
-            except exceptions.NoScriptError:
-                return self._ask(("EVAL", script.text, *tail))
+            with at_most(self._whole):
+                try:
+                    return self._ask(("EVALSHA", script.sha, *tail))
+                except exceptions.NoScriptError:
+                    return self._ask(("EVAL", script.text, *tail))
         except _BROKEN as error:
             raise self._failed(error) from error
 

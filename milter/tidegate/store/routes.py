@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from tidegate.store.address import Address, Shape
 from tidegate.store.failure import Fault, StoreError
@@ -165,6 +165,35 @@ class _Server:
             self._client = None
 
 
+class _Sentinels(Sentinel):
+    """redis-py's own would ask all of them, each for its time-out, and in the same order the next time: one that does
+    not answer would use up the patience of every call."""
+
+    def __init__(self, watched: _Watched, timeout: float, hosts: Iterable[tuple[str, int]], **options: Any) -> None:
+        super().__init__(list(hosts), **options)
+        self._watched = watched
+        self._timeout = timeout
+        for one in self.sentinels:
+            _bounded(one)
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        """As redis-py's; who can't say it is asked last by the next client."""
+        end = time.monotonic() + self._timeout
+        for one in self.sentinels:
+            alone = Sentinel([])
+            alone.sentinels = [one]
+            try:
+                host, port = alone.discover_master(service_name)
+            except exceptions.ConnectionError:
+                kwargs = one.connection_pool.connection_kwargs
+                self._watched.silent((kwargs["host"], kwargs["port"]))
+                if time.monotonic() < end:
+                    continue
+                raise
+            return host, port
+        raise MasterNotFoundError(f"No master found for {service_name!r}")
+
+
 class _Watched:
     """The master of a service that Sentinels watch. redis-py asks them whenever it connects."""
 
@@ -172,21 +201,26 @@ class _Watched:
         self.where = f"Redis at {address}"
         self._address = address
         self._options = options
+        self._hosts = address.hosts
         self._client: redis.Redis | None = None
 
     def client(self) -> redis.Redis:
         if self._client is None:
             tls = self._address.tls
-            sentinel = Sentinel(
-                list(self._address.hosts),
+            sentinel = _Sentinels(
+                self,
+                self._options.timeout,
+                self._hosts,
                 sentinel_kwargs=self._options.sentinel(tls),
                 **self._options.server(tls),
             )
-            for one in sentinel.sentinels:
-                _bounded(one)
             self._client = _bounded(sentinel.master_for(self._address.service))
             self._client.response_callbacks.clear()
         return self._client
+
+    def silent(self, host: tuple[str, int]) -> None:
+        """This Sentinel did not name a master."""
+        self._hosts = (*(one for one in self._hosts if one != host), host)
 
     def redirected(self, error: Exception) -> Answer | None:
         return None
