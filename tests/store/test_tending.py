@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
+from structlog.testing import capture_logs
 
 from tests.builders.charges import a_charge
 from tidegate.store.database import FOLDER, NAME, Database
@@ -37,15 +37,17 @@ def test_once_a_minute(tmp_path: Path) -> None:
     assert [0, 1, 0] == found
 
 
-def test_a_file_that_can_not_be_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_can_not_be_had(tmp_path: Path) -> None:
     """It is told once, and healed at the next look."""
     folder = tmp_path / FOLDER
     (folder / NAME).mkdir(parents=True)
     tender = Tender(str(tmp_path))
-    for now in (1000.0, 2000.0):
-        tender.look(now)
-    assert 1 == capsys.readouterr().out.count("limit counters not tended")
+    with capture_logs() as lines:
+        for now in (1000.0, 2000.0):
+            tender.look(now)
+    assert ["limit counters not tended"] == [line["event"] for line in lines]
     (folder / NAME).rmdir()
     SqliteCounters(Database(str(tmp_path))).charge((a_charge(),), "", True)
-    tender.look(3000.0)
-    assert "" == capsys.readouterr().out
+    with capture_logs() as lines:
+        tender.look(3000.0)
+    assert [] == lines
