@@ -126,6 +126,17 @@ def _policy(link: Link, settings: Settings) -> Iterator[Part]:
             yield Part("redis", Grade.BROKEN, f"{text}: {doubt.why}", cure)
 
 
+def _others(folder: str) -> str:
+    """Who but root can change what is in it; "": nobody."""
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        return error.strerror or "somebody"
+    if found.st_uid:
+        return f"the account {found.st_uid}"
+    return "others" if found.st_mode & 0o002 else "its group" if found.st_mode & 0o020 else ""
+
+
 def key_parts(settings: Settings) -> Iterator[Part]:
     """The keys that are trusted here; a site that demands no signatures and trusts nobody has no such part."""
     if settings.trust is None and not settings.trusted_keys:
@@ -144,9 +155,9 @@ def key_parts(settings: Settings) -> Iterator[Part]:
     elif not ours:
         cure = "tidegate key new; then put its public half there"
         yield Part("keys", worst, f"no key in {settings.trusted_keys} may sign for {settings.environment}", cure)
-    elif os.access(settings.trusted_keys, os.W_OK) and os.geteuid() != 0:
-        cure = "the folder belongs to root: the daemon must not be able to change whom it trusts"
-        yield Part("keys", Grade.LOOK, f"{settings.trusted_keys} can be written by this account", cure)
+    elif whose := _others(settings.trusted_keys):
+        cure = "chown root, chmod 755: the daemon must not be able to change whom it trusts"
+        yield Part("keys", Grade.LOOK, f"{settings.trusted_keys} can be changed by {whose}", cure)
     else:
         demanded = "signatures are required" if settings.trust is not None else "signatures are not required"
         yield Part("keys", Grade.FINE, f"{', '.join(ours)} may sign for {settings.environment}; {demanded}")

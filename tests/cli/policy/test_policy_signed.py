@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,8 @@ def test_every_change_is_signed(editor: Editor, server: RedisServer) -> None:
     script.chmod(0o755)
     done = editor.run("edit", "stop", environment={"EDITOR": str(script), "VISUAL": ""})
     assert 0 == done.code, done.errors
+    told = editor.run("history").output.splitlines()
+    assert 6 == sum("[signed: anna]" in line for line in told)
     for number in range(1, 7):
         revision = _read(server.ask("HGET", "{tidegate:prod}:revisions", number))
         assert trust.doubt(revision) is None
@@ -167,6 +170,11 @@ def test_doctor_looks_at_the_keys(editor: Editor) -> None:
         found = editor.command("doctor", "--config", str(editor.config), "--json").document
         return [(one["grade"], one["text"]) for one in found["parts"] if one["name"] == "keys"]
 
-    assert [("fine", "anna may sign for prod; signatures are required")] == keys()
+    (editor.folder / "trusted").chmod(0o755)
+    if os.geteuid() == 0:
+        assert [("fine", "anna may sign for prod; signatures are required")] == keys()
+    (editor.folder / "trusted").chmod(0o777)
+    assert "look" in keys()[0][0]
+    assert "can be changed by" in keys()[0][1]
     (editor.folder / "trusted" / "anna.pub").unlink()
     assert "broken" == keys()[0][0]

@@ -25,6 +25,7 @@ from tidegate.cli.policy.signing import KeyFile, keyed, must_have_key
 from tidegate.cli.policy.waiting import finish
 from tidegate.cli.statustext import moment
 from tidegate.revisions import Flaw, Revision
+from tidegate.signing import Trust
 from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Conflict
 
@@ -57,13 +58,14 @@ def history(count: int, asked: Asked) -> None:
         return
     if head.why:
         click.echo(safe(f"UNREVIEWED: {head.why}"))
+    trust = Trust(opened.settings.trusted_keys)
     for number, one in rows:
-        click.echo(safe(f"{'*' if number == newest else ' '} {_line(number, one)}"))
+        click.echo(safe(f"{'*' if number == newest else ' '} {_line(number, one, trust)}"))
     if not rows:
         click.echo(f"{opened.environment} has no revision yet")
 
 
-def _line(number: int, one: Revision | Flaw) -> str:
+def _line(number: int, one: Revision | Flaw, trust: Trust) -> str:
     if isinstance(one, Flaw):
         return f"{number:>5}  its record can't be used: {one}"
     parts = [f"{number:>5}", moment(one.at), f"{one.author:<12}", one.reason]
@@ -73,6 +75,10 @@ def _line(number: int, one: Revision | Flaw) -> str:
         parts.append("[at once]")
     if one.forced:
         parts.append(f"[past its gates: {', '.join(one.forced)}]")
+    if one.key:
+        doubt = trust.doubt(one)
+        whose = trust.name_of(one.key)
+        parts.append(f"[signed: {whose}]" if doubt is None else f"[signature by {whose} not verified: {doubt.why}]")
     return "  ".join(part for part in parts if part)
 
 
