@@ -189,6 +189,10 @@ class Database:
         self._keep_owner(self._folder, Path(self._folder).parent)
         with _Turn(self._folder, end):
             self._keep_owner(self._folder / LOCK, self._folder)
+            if not self._path.exists():
+                # The log of a file that somebody removed: SQLite would take it for the new one's, and fail for good.
+                for side in SIDES:
+                    self._path.with_name(side).unlink(missing_ok=True)
             # Without a name the file would be made readable for all; with one it stays what it is.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._keep_owner(self._path, self._folder)
