@@ -110,6 +110,22 @@ def test_what_it_tells_of_itself(scene: Scene) -> None:
     assert 2 == len(scene.sent)
 
 
+def test_since_when_nothing_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that was eased for a moment is known by when that ended; it is said once, not every second."""
+
+    def tick(now: int, state: EntryState) -> int:
+        monkeypatch.setattr(time, "time", lambda: float(now))
+        entry = Entry(EntryKey(EntryKind.RULE, "r"), state, Place("a", 1, 1))
+        scene.picture.report = replace(a_report(7), entries=(entry,))
+        scene.fleet.tick(float(now), "serving")
+        return int(scene.sent[-1][1]["clean"])
+
+    assert [100, 100] == [tick(now, EntryState.ACTIVE) for now in (100, 101)]
+    assert [0, 0] == [tick(now, EntryState.TRIPPED) for now in (102, 103)]
+    assert [104, 104] == [tick(now, EntryState.ACTIVE) for now in (104, 105)]
+    assert 3 == len(scene.sent)
+
+
 def test_without_redis_it_tells_nothing(tmp_path: Path) -> None:
     """And the status says that there is none."""
     scene = Scene(tmp_path, redis="")

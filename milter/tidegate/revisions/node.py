@@ -48,6 +48,7 @@ class Node:
     current: int = 0  # workers that have what they have to have
     states: Mapping[str, int] = field(default_factory=dict)
     troubled: tuple[str, ...] = ()
+    clean: int = 0  # since when no entry has been among them; 0: one is
     lists: Mapping[str, str] = field(default_factory=dict)  # live lists: the version that all workers have, or ""
     unready: str = ""  # why it does not judge mail; "": it does
     error: str = ""  # the worst that is wrong with it

@@ -42,6 +42,7 @@ class Fleet:
         self._followed: Mapping[str, Any] = {}
         self._behind = 0.0  # since when (monotonic) what was fetched is not what was loaded; 0: it is
         self._told: tuple[int, Node] | None = None  # to which clerk (its process), and what
+        self._clean = 0
         self._words = tuple(sorted(words()))
         picture.parts["redis"] = self.document
 
@@ -110,10 +111,19 @@ class Fleet:
             current=sum(child.generation == picture.number for child in workers),
             states=dict(sorted(picture.states().items())),
             troubled=tuple(troubled[:NAMED]),
+            clean=self._clean_since(bool(troubled)),
             lists=dict(sorted(self.lists().items())),
             unready="; ".join(health.unready)[:500],
             error=f"{worst.code}: {worst.message}"[:500] if worst else "",
         )
+
+    def _clean_since(self, troubled: bool) -> int:
+        """Since when (POSIX seconds) every entry is in force as written; 0: one is not."""
+        if troubled:
+            self._clean = 0
+        elif not self._clean:
+            self._clean = int(time.time())
+        return self._clean
 
     def document(self) -> dict[str, Any]:
         """For the status: the link, and which revision lies over the files."""

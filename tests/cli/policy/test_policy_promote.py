@@ -62,7 +62,9 @@ class Way:
         head, now = self.head("test"), int(time.time())
         assert head is not None
         number = head.number
-        node = Node(name, at=now, loaded=number, revision=number, manifest=head.manifest, since=now - HOUR)
+        node = Node(
+            name, at=now, loaded=number, revision=number, manifest=head.manifest, since=now - HOUR, clean=now - HOUR
+        )
         node = replace(node, **{"workers": 2, "current": 2, **changes})
         say(open_store(Wanted(self.server.url), 5.0), name, node.canonical(), now)
 
@@ -150,6 +152,14 @@ def _too_short(way: Way) -> None:
     way.report(since=int(time.time()) - 60)
 
 
+def _eased_meanwhile(way: Way) -> None:
+    way.report(clean=int(time.time()) - 60)
+
+
+def _never_clean(way: Way) -> None:
+    way.report(clean=0)
+
+
 def _expires(way: Way) -> None:
     way.editor.run("rollback", "0", "-e", "test")
     way.editor.put(RULES, "-e", "test", "--expires", "1h")
@@ -186,6 +196,8 @@ BROKEN: list[tuple[str, Callable[[Way], None]]] = [
     ("fleet", _tripped),
     ("fleet", _unready),
     ("fleet", _too_short),
+    ("fleet", _eased_meanwhile),
+    ("fleet", _never_clean),
     ("settled", _expires),
     ("check", _broken_file),
     ("examples", _example_fails),

@@ -101,9 +101,9 @@ def _objection(one: Heard, revision: Revision, soak: float, now: float) -> str:
         return f"judges no mail: {node.unready}"
     if node.troubled:
         return f"has entries that are not in force as written: {', '.join(node.troubled[:_NAMED])}"
-    ran = node.at - node.since  # both by its own clock
-    if not node.since or ran < soak:
-        return f"has run it for {age(max(0.0, float(ran)))}, and {age(soak)} are wanted"
+    ran = node.at - max(node.since, node.clean) if node.since and node.clean else 0  # all by its own clock
+    if ran < soak:
+        return f"has run it undisturbed for {age(max(0.0, float(ran)))}, and {age(soak)} are wanted"
     return ""
 
 
