@@ -152,6 +152,18 @@ def test_import(site: Site) -> None:
     assert 2 == site.run("list", "import", "nets", "-", stdin="# nothing\n")[0]
 
 
+def test_a_list_that_no_policy_asks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written and said to be without effect; who suspends somebody by it where a daemon runs gets exit code 1."""
+    code, told = site.told("suspend", "bob", "--reason", "x", "--list", "misspelt")
+    assert (0, False, 1) == (code, told["asked"], told["added"])
+    code, output = site.run("list", "add", "misspelt", "eve")
+    assert (0, True) == (code, "no policy of this host asks misspelt" in output)
+    assert "no policy" not in site.run("list", "add", "suspended", "eve")[1]
+    monkeypatch.setattr("tidegate.cli.lists.session.ask_daemon", lambda *_: {"lists": {"live": []}})
+    code, output = site.run("suspend", "bob", "--reason", "x")
+    assert (1, True) == (code, "no policy of this host asks suspended" in output)
+
+
 def test_suspend_and_release(site: Site) -> None:
     """By short names; who was not on it is told."""
     code, output = site.run("suspend", "Bob", "--for", "1d", "--reason", "phished")

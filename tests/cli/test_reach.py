@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from tidegate import live
-from tidegate.cli import COMMANDS, confined, main, reach
+from tidegate.cli import COMMANDS, SECTIONS, confined, main, reach
 from tidegate.control import UnreachableError
 from tidegate.model import EntryKey, EntryKind
 from tidegate.supervisor.places import Lock, lock_is_held
@@ -117,6 +117,14 @@ def test_commands_complete() -> None:
     words = {"_TIDEGATE_COMPLETE": "bash_complete", "COMP_WORDS": "tidegate ", "COMP_CWORD": "1"}
     done = CliRunner().invoke(main, [], env=words, prog_name="tidegate")
     assert set(COMMANDS) == {line.partition(",")[2] for line in done.output.splitlines()}
+
+
+def test_the_list_of_commands_is_in_sections() -> None:
+    """Each command stands once, below the title of what one wants to do, on one line of a terminal."""
+    lines = CliRunner().invoke(main, ["--help"], terminal_width=80).output.splitlines()
+    assert [] == [title for title in SECTIONS if f"{title}:" not in lines]
+    named = [line.split()[0] for line in lines[lines.index(f"{next(iter(SECTIONS))}:") :] if line.startswith("  ")]
+    assert list(COMMANDS) == named
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

@@ -105,6 +105,16 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     assert [] == [name for pair in commands for name in pair if name and name not in COMMANDS]
 
 
+def test_the_table_of_commands_names_all_of_them() -> None:
+    """Who looks for a command finds it on the page, with what its exit code 1 means."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.partition("| command | what it does")[2].partition("\n\n")[0]
+    named = [re.findall(r"`([a-z -]+)", line.split(" | ")[0]) for line in table.splitlines()]
+    assert set() == set(COMMANDS) - {text.split()[0] for texts in named for text in texts}
+    editing = {text.split()[-1] for texts in named if texts and texts[0].startswith("policy ") for text in texts}
+    assert set(EDITING) == editing
+
+
 def test_the_language_page_names_everything() -> None:
     """Keys of rules, operators, actions, types of lists: what can be written is at least mentioned."""
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")

@@ -93,7 +93,7 @@ def _values(target: Target, values: Sequence[str]) -> tuple[str, ...]:
 @click.command()
 @click.argument("name")
 @click.argument("entries", metavar="ENTRY…", nargs=-1, required=True)
-@reason_option
+@click.option("--reason", default="", metavar="TEXT", help="Why: it stands in the audit stream.")
 @wait_option
 @type_option
 @repair_option
@@ -228,6 +228,7 @@ def finish(
                 "added": done.added,
                 "removed": done.removed,
                 "bad": bad,
+                "asked": target.asked,
                 **({"wait": waited.document()} if waited is not None else {}),
             }
         )
@@ -238,6 +239,11 @@ def finish(
             click.echo("  (nothing that was not so already, but ends and reasons)")
         if waited is not None:
             click.echo(safe(waited.text()))
+        if not target.asked:
+            cure = f"a list with `redis: {target.name}` does"
+            click.echo(
+                safe(f"tidegate: no policy of this host asks {target.name} of Redis: no effect here; {cure}"), err=True
+            )
     sys.exit(1 if bad or (waited is not None and waited.seconds is None) else 0)
 
 

@@ -122,16 +122,20 @@ class Session:
             raise UnableError(f"the list {text} is of type {found.form}, not {form}")
         name = found.name if found is not None else text
         form = found.form if found is not None else form
-        return Target(text, name, EntryReader(form, self.conventions) if form else None)
+        return Target(text, name, EntryReader(form, self.conventions) if form else None, found is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One list: as it was called, its name in Redis, and what may stand on it; None where nobody knows its type."""
+    """One list: as it was called, its name in Redis, and what may stand on it; None where nobody knows its type.
+
+    `asked`: does a policy of this host ask it of Redis?
+    """
 
     called: str
     name: str
     reader: EntryReader | None
+    asked: bool = True
 
     def keys(self, texts: Sequence[str]) -> list[str]:
         """Entries as they are kept. Raises UnableError that names the first which can't be."""

@@ -37,7 +37,8 @@ def suspend(
 ) -> None:
     """Put a login on the list `suspended`, for good or for a while. What that does is the policy's to say.
 
-    Exit codes: 0 done; 1 done, and with --wait not in force in time; 2 nothing was changed.
+    Exit codes: 0 done; 1 done, but the daemon of this host does not ask that list, or with --wait it is not in force in
+    time; 2 nothing was changed.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty")
@@ -49,7 +50,8 @@ def suspend(
         made = [Entry(key, end, author(), one_line(reason)[:500], round(now)) for key in target.keys(logins)]
         done = write(opened, target, made, reason)
         words = f"suspended ({target.called}): {', '.join(one.key for one in made)}"
-        finish(opened, target, done, waits=waits, as_json=as_json, told=[], words=words)
+        unheard = opened.daemon is not None and not target.asked
+        finish(opened, target, done, waits=waits, as_json=as_json, told=[], words=words, bad=int(unheard))
 
 
 @click.command()

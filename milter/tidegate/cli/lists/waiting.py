@@ -13,6 +13,7 @@ from typing import Any
 
 from tidegate.cli.lists.session import Session, Target
 from tidegate.cli.output import UnableError
+from tidegate.cli.progress import Bar
 from tidegate.revisions.node import Node, read_node
 from tidegate.store.lists import Version, version_from
 from tidegate.store.nodes import heard
@@ -48,6 +49,14 @@ class Waited:
 
 def wait(opened: Session, target: Target, version: Version) -> Waited:
     """Look until all have the version. Raises UnableError where nobody can be heard, StoreError."""
+    bar = Bar("waiting for all workers")
+    try:
+        return _wait(opened, target, version, bar)
+    finally:
+        bar.clear()
+
+
+def _wait(opened: Session, target: Target, version: Version, bar: Bar) -> Waited:
     began = time.monotonic()
     asked, others = -_ASK, dict[str, bool]()
     here: bool | None = None
@@ -60,6 +69,8 @@ def wait(opened: Session, target: Target, version: Version) -> Waited:
             others = _others(opened, target, version)
         if here is not False and all(others.values()) and (here or others):
             return Waited(round(time.monotonic() - began, 2), "", tuple(sorted(others)))
+        hosts = [*others.values(), *([] if here is None else [here])]
+        bar.show(sum(hosts), len(hosts), f"{sum(hosts)} of {len(hosts)} hosts")
         time.sleep(_LOOK)
     if here is None and not others:
         if opened.daemon is None:

@@ -7,12 +7,11 @@ live with (candidate.py) → stored, and the head moved by compare-and-set (comm
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
-# command: (module, function, one line for the list of commands)
-COMMANDS: dict[str, tuple[str, str, str]] = {
+from tidegate.cli.table import Rows, Table
+
+COMMANDS: Rows = {
     "put": ("tidegate.cli.policy.put", "put", "Put the entries of a file into force."),
     "edit": ("tidegate.cli.policy.edit", "edit", "Edit one entry in your editor."),
     "rm": ("tidegate.cli.policy.remove", "rm", "Take entries out of force."),
@@ -29,26 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class _Table(click.Group):
-    """Commands from the table above."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        row = COMMANDS.get(cmd_name)
-        if row is None:
-            return None
-        command = getattr(import_module(row[0]), row[1])
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
-
-
-@click.group(cls=_Table, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Table, sections={"Commands": COMMANDS}, context_settings={"help_option_names": ["-h", "--help"]})
 def policy() -> None:
     """Edit the policy of an environment in Redis.
 
