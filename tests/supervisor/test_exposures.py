@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
 
 from tidegate.engine.exposure import MAX_WATCHED
 from tidegate.ledger import read_episodes
+from tidegate.ledger.rows import locked
 from tidegate.live.restraints import NO_HOLDS, By, Hold
 from tidegate.loader.report import Report
 from tidegate.model import Easing, Entry, EntryKey, EntryKind, EntryState, Place
@@ -36,6 +38,20 @@ def test_an_episode_goes_on_over_a_restart(tmp_path: Path) -> None:
     assert [("a", 100.0, 0.0)] == [(one.rule, one.since, one.until) for one in again.episodes]
     again.look(a_report(a=EntryState.ACTIVE), NO_HOLDS, 300.0)
     assert [("a", 300.0, "active")] == [(one.rule, one.until, one.ended) for one in read_episodes(str(tmp_path))]
+
+
+def test_a_ledger_that_somebody_writes_is_no_trouble(tmp_path: Path) -> None:
+    """A worker holds its lock for a moment: the record is written at a later look, and no alert is raised."""
+    report, folder = a_report(a=EntryState.SKIPPED), tmp_path / "exposure"
+    folder.mkdir()
+    books = Exposures(str(tmp_path), 1e6)
+    with locked(folder, fcntl.LOCK_SH):
+        assert "" == books.look(report, NO_HOLDS, 100.0)
+    assert "" == books.look(report, NO_HOLDS, 200.0)
+    assert [("a", "skipped")] == open_rules(tmp_path)
+    with locked(folder, fcntl.LOCK_SH):  # now there is a key, and nobody is in the way
+        assert "" == books.look(a_report(a=EntryState.ACTIVE), NO_HOLDS, 300.0)
+    assert [] == open_rules(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,9 +142,11 @@ def read_key(state: str) -> bytes:
 
 
 def make_key(state: str) -> bytes:
-    """The key of the fingerprints, made where there is none. Raises OSError."""
+    """The key of the fingerprints, made where there is none. Raises BusyError (try again), or another OSError."""
     folder = Path(state) / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError, records.DamagedError):
+        return read_key(state)  # a worker that writes at this moment keeps nobody from that
     with locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
         try:
             return read_key(state)

@@ -12,7 +12,7 @@ import structlog
 
 from tidegate import records
 from tidegate.engine.exposure import MAX_WATCHED
-from tidegate.ledger import Episode, Why, advance, make_key, read_episodes, write_episodes
+from tidegate.ledger import BusyError, Episode, Why, advance, make_key, read_episodes, write_episodes
 from tidegate.live.restraints import NO_HOLDS, TRIPPING, Holds
 from tidegate.loader.report import Report
 from tidegate.model import EntryKind, EntryState
@@ -68,7 +68,8 @@ class Exposures:
         """Look, where there is something new, and again after a while where the ledger could not be kept."""
         now = time.time()
         fresh = report is not self._seen[0] or holds is not self._seen[1]
-        if report.image and (fresh or (self._trouble and abs(now - self._looked) > _RETRY)):
+        unwritten = self._trouble or self.episodes != (self._written or ())
+        if report.image and (fresh or (unwritten and abs(now - self._looked) > _RETRY)):
             self._seen, self._looked = (report, holds), now
             self._trouble = self.look(report, holds, now)
             conditions.judge("exposure-unwritable", self._trouble)
@@ -89,6 +90,8 @@ class Exposures:
         try:
             make_key(self.state)
             write_episodes(self.state, self.episodes)
+        except BusyError:
+            return ""  # no trouble: somebody writes it at this moment, and it is tried again
         except OSError as error:
             return f"the exposure ledger can't be written: {error.strerror}"
         self._written = self.episodes
