@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.daemon import Daemon, Session, until
+from tests.builders.redisserver import RedisServer
 
 SENDERS = 60
 FEW = 3
@@ -232,3 +233,22 @@ def test_mail_that_is_sent_elsewhere(tmp_path: Path) -> None:
         ready(daemon, policy(TAG, "{id: move, when: always, do: {redirect: nowhere@example.org}}"))
         until(lambda: send(daemon, logins()) and "proven-serves" in daemon.alerts(), "the proven one serves")
         assert "move" in daemon.lines("generation does harm")[0]["reason"]
+
+
+def test_a_rule_that_suspends_everybody(tmp_path: Path) -> None:
+    """Its first mail goes on, so nothing is refused yet; the proven generation comes back even so, and the list, which
+    a person has to look through, grows no more."""
+    lists = "lists: {blocked: {type: login, redis: blocked}}"
+    suspend = "{id: trap, when: always, do: {suspend: {list: blocked, for: 1h}}}"
+
+    def with_list(*rules: str) -> str:
+        return policy(*rules).replace("rules:", f"{lists}\nrules:", 1)
+
+    with RedisServer() as server, Daemon(tmp_path, WORKERS, redis=server.url, soak="1s", soak_messages=0) as daemon:
+        daemon.policy(with_list(TAG))
+        daemon.start()
+        until(lambda: send(daemon, logins()) == {"accept": SENDERS}, "the policy is in force")
+        prove(daemon)
+        ready(daemon, with_list(TAG, suspend))
+        until(lambda: send(daemon, logins()) and "proven-serves" in daemon.alerts(), "the proven one serves")
+        assert "trap" in daemon.lines("generation does harm")[0]["reason"]

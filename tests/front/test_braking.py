@@ -9,7 +9,18 @@ import pytest
 from tests.builders.transactions import NOW
 from tidegate.front.braking import braked, counted, harm, who
 from tidegate.front.session import Session
-from tidegate.model import NO_RESTRAINT, Changes, Disposition, Easing, Fault, Mark, Restraint, Truth, Verdict
+from tidegate.model import (
+    NO_RESTRAINT,
+    Changes,
+    Disposition,
+    Easing,
+    Fault,
+    Mark,
+    Restraint,
+    Suspension,
+    Truth,
+    Verdict,
+)
 
 REFUSED = Verdict(Disposition.REJECT, rule="r", generation=7, trail=(Mark("r", Truth.YES), Mark("e", Truth.YES)))
 
@@ -139,3 +150,16 @@ def test_recipients_that_are_taken_away() -> None:
     assert (Disposition.REJECT, ("r",)) == harm(REFUSED)
     copied = Verdict(Disposition.ACCEPT, changes=Changes(bcc=("archive@example.com",)))
     assert (Disposition.ACCEPT, ("",)) == harm(copied)
+
+
+def test_who_is_put_on_a_list() -> None:
+    """A rule that suspends everybody stops everybody, from the next message on: it counts as one that holds."""
+    crowd = Crowd()
+    one = Suspension("s", "blocked", "blocked", "login", "alice@example.com", 3600.0)
+    verdict = Verdict(Disposition.ACCEPT, suspensions=(one, replace(one, rule="t", shadow=True)))
+    counted(verdict, a_session("alice"), crowd, NOW)
+    assert (["s"], [Disposition.HOLD]) == (crowd.hits, crowd.outcomes)
+    crowd = Crowd()
+    counted(replace(REFUSED, suspensions=(replace(one, rule=REFUSED.rule),)), a_session("alice"), crowd, NOW)
+    assert [Disposition.REJECT] == crowd.outcomes
+    assert REFUSED.rule not in crowd.hits

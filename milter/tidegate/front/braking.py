@@ -72,11 +72,18 @@ def _acting(verdict: Verdict) -> Iterator[str]:
 def harm(verdict: Verdict) -> tuple[Disposition, tuple[str, ...]]:
     """The verdict as it is compared and counted, and the rules behind it.
 
-    Mail that goes on, but not to all whom it was for, is as good as held.
+    Mail that goes on, but not to all whom it was for, is as good as held; so is the last mail of somebody who is put on
+    a list by it: what a rule means by that is to stop all that comes next.
     """
-    if verdict.disposition is Disposition.ACCEPT and verdict.changes.removed_by:
-        return Disposition.HOLD, verdict.changes.removed_by
+    behind = (*verdict.changes.removed_by, *_suspending(verdict))
+    if verdict.disposition is Disposition.ACCEPT and behind:
+        return Disposition.HOLD, behind
     return verdict.disposition, (verdict.rule,)
+
+
+def _suspending(verdict: Verdict) -> tuple[str, ...]:
+    """The rules that put the sender on a list, and did not stop the message as well."""
+    return tuple([one.rule for one in verdict.suspensions if not one.shadow and one.rule != verdict.rule])
 
 
 def counted(verdict: Verdict, session: Session, crowds: Counted, now: float) -> None:
@@ -84,7 +91,7 @@ def counted(verdict: Verdict, session: Session, crowds: Counted, now: float) -> 
     if verdict.faults or not verdict.certain:
         return
     sender = who(session)
-    for rule in verdict.changes.removed_by:
+    for rule in (*verdict.changes.removed_by, *_suspending(verdict)):
         crowds.hit(rule, sender, verdict.generation, now)
     crowds.saw(sender, harm(verdict)[0], verdict.generation, now)
     for rule in _acting(verdict):
