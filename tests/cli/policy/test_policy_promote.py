@@ -15,6 +15,7 @@ import pytest
 
 from tests.builders.editor import FILES, RULES, Editor, Ended
 from tests.builders.redisserver import RedisServer
+from tests.builders.signers import a_key, trusted
 from tests.clerk.test_follow import Wanted
 from tidegate.cli.policy import promote as promoting
 from tidegate.revisions import Node, Revision, read_revision
@@ -291,6 +292,26 @@ def test_between_two_servers(way: Way, tmp_path: Path) -> None:
         assert 2 == way.promote("--soak", "0").code
     finally:
         way.server.thaw()
+
+
+def test_nobody_signs_for_a_stranger(way: Way, tmp_path: Path) -> None:
+    """Production demands signatures, the settings for test do not: what nobody signed there stays there."""
+    folder = tmp_path / "signed"
+    folder.mkdir()
+    key = a_key(folder)
+    trusted(folder, key, "test", "stage")
+    above = Editor(folder, way.server, environment="stage", signatures="required", trusted_keys=str(folder / "trusted"))
+    words = ("promote", "--from", "test", "--from-config", str(way.editor.config), "--mail", str(way.mail))
+    words = (*words, "--key", str(folder / "anna.pem"), "--json")
+
+    def refused() -> list[str]:
+        return [one["gate"] for one in above.run(*words, "--dry-run").document["gates"] if not one["passed"]]
+
+    assert ["signed"] == refused()
+    way.editor.run("rollback", "1", "-e", "test", "--key", str(folder / "anna.pem"))
+    way.report()
+    assert [] == refused()
+    assert 0 == above.run(*words).code
 
 
 def test_there_is_nothing(way: Way) -> None:

@@ -39,7 +39,7 @@ class Passage:
 
 def ask(passage: Passage, preview: Preview, asked: Asked) -> tuple[tuple[Answer, ...], Checked | None]:
     """All gates, and what the target would make of it, where that can be told. Raises StoreError of the target."""
-    answers = [settled(passage.source), fleet(passage)]
+    answers = [settled(passage.source), *_signed(passage), fleet(passage)]
     before = passage.target.manifest(time.time())
     after = passage.source.content.manifest
     texts = {**passage.target.content.texts, **passage.source.content.texts}
@@ -59,6 +59,18 @@ def settled(source: Standing) -> Answer:
         text = f"revision {revision.number} of {revision.environment} reverts by itself: tidegate policy confirm"
         return Answer("settled", False, text)
     return Answer("settled", True, "it is there for good")
+
+
+def _signed(passage: Passage) -> tuple[Answer, ...]:
+    """Where the target demands signatures: has somebody signed it below, so that nobody signs for a stranger above?"""
+    trust, revision = passage.upper.settings.trust, passage.source.content.revision
+    if trust is None or revision is None:
+        return ()
+    doubt = (passage.lower.settings.trust or trust).doubt(revision)
+    name = f"revision {revision.number} of {revision.environment}"
+    if doubt is not None:
+        return (Answer("signed", False, f"{name} is not to be trusted: {doubt.why}"),)
+    return (Answer("signed", True, f"{name} is signed by {trust.name_of(revision.key)}"),)
 
 
 def fleet(passage: Passage) -> Answer:
