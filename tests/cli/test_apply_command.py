@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.builders.kept import a_kept
 from tests.builders.transactions import NOW
 from tidegate.cli import main
 from tidegate.cli.releasing import KEPT, Deed, Releases
-from tidegate.loader.releases import changed, home_of, read_applied
+from tidegate.loader.releases import changed, home_of, read_applied, record_path
 from tidegate.replay import Quill
 
 RULE = '  - {{id: r{0}, when: {{login: u{0}}}, do: {{reject: {{code: "550 5.7.1", text: stop}}}}}}\n'
@@ -193,6 +194,29 @@ def test_rollback_needs_nothing_but_the_disk(site: Path) -> None:
     assert ["apply", "apply", "rollback", "rollback"] == [
         one["what"] for one in json.loads(apply(site, "--history", "--json").stdout)["history"]
     ]
+
+
+def test_applied_twice_it_still_has_a_way_back(site: Path) -> None:
+    """A release that is applied again, as a script does, is not what came before it: neither for --rollback nor for
+    --expires."""
+    first = asked(site, site / "next")[1]["digest"]
+    asked(site, site / "next")
+    assert 2 == apply(site, "--rollback").exit_code
+    assert 2 == apply(site, site / "next", "--expires", "2h").exit_code
+    (site / "next" / "a.yaml").write_text(policy(0, 1, 2))
+    second = asked(site, site / "next")[1]["digest"]
+    assert first == asked(site, site / "next", "--expires", "2h")[1]["previous"]
+    assert [second, first] == [home_of(str(site / "policies"), time.time() + age).digest for age in (0, 8000)]
+    assert first == asked(site, "--rollback")[1]["digest"] == in_use(site)
+
+
+def test_back_to_one_whose_record_is_damaged(site: Path) -> None:
+    """What it holds is told by its digest, so that it can be used."""
+    first = asked(site, site / "next")[1]["digest"]
+    (site / "next" / "a.yaml").write_text(policy(0, 1, 2))
+    asked(site, site / "next")
+    record_path(str(site / "policies"), first).write_text("rubbish")
+    assert (0, first) == (asked(site, "--rollback")[0], in_use(site))
 
 
 def test_the_first_has_none_before_it(site: Path) -> None:

@@ -30,7 +30,7 @@ from tidegate.cli.reach import NobodyError, find_daemon
 from tidegate.cli.releasing import Deed, Releases, Staged
 from tidegate.cli.replay import Sources, above_of, ago, share
 from tidegate.cli.site import POLICIES, conventions, policy_options, site_if_there
-from tidegate.loader.releases import Home, changed, home_of, read_applied
+from tidegate.loader.releases import Applied, Home, changed, home_of, read_applied
 from tidegate.model import Conventions
 from tidegate.replay.gate import Gate
 from tidegate.settings.keys import UnusableError, duration
@@ -142,6 +142,7 @@ def _apply(order: Order, as_json: bool) -> int:
     releases, now = Releases(order.link), time.time()
     home = _home(order, now)
     with _held(releases, order) as folder:
+        home = _home(order, now)  # once more: until now somebody else could change it
         staged = releases.stage(order.directory, folder)
         try:
             outcome = _through(order, releases, staged, home, now)
@@ -198,12 +199,32 @@ def _through(order: Order, releases: Releases, staged: Staged, home: Home, now: 
     outcome = Outcome(order.link, staged.digest, home.digest, staged.files, tuple(answers), difference, applied=False)
     if order.dry_run or (refused and not order.break_glass):
         return outcome
-    previous = _adopted(order, releases) if home.path == order.link else home.digest
+    previous = _adopted(order, releases) if home.path == order.link else _left(order, staged.digest, home)
     until = now + order.expires if order.expires else 0.0
+    if previous == staged.digest:
+        previous = ""  # the directory that was adopted held the same
+    if until and not previous:
+        raise UnableError(f"--expires needs a release to go back to, and {staged.digest[:12]} is the only one so far")
     releases.settle(staged)
     deed = Deed(now, person(), "apply", staged.digest, previous, order.reason, until, refused)
     _use(order, releases, deed, adopt=home.path == order.link)
     return replace(outcome, previous=previous, applied=True, until=until, forced=refused)
+
+
+def _left(order: Order, digest: str, home: Home) -> str:
+    """The release that is left for this one; where it is in use already, the one before it stays the way back."""
+    if digest != home.digest:
+        return home.digest
+    again = _record(order, digest)
+    return again.previous if again else ""
+
+
+def _record(order: Order, digest: str) -> Applied | None:
+    """What was written when a release was applied; None where nothing was, or it can't be read any more."""
+    try:
+        return read_applied(order.link, digest)
+    except ValueError:
+        return None
 
 
 def _ask(order: Order, staged: Staged, home: Home) -> tuple[list[Answer], Difference]:
@@ -308,7 +329,7 @@ def _rollback(order: Order, as_json: bool) -> int:
         wrong = changed(str(releases.folder / digest))
         if wrong and not order.break_glass:
             raise UnableError(f"release {digest[:12]} is not as it was applied: {', '.join(wrong[:3])}")
-        earlier = read_applied(order.link, digest)
+        earlier = _record(order, digest)
         forced = (*(earlier.forced if earlier else ()), *(("intact",) if wrong else ()))
         previous = home.lapsed.digest if home.lapsed else home.digest
         releases.use(Deed(now, person(), "rollback", digest, previous, order.reason, 0.0, forced))

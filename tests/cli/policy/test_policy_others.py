@@ -347,6 +347,13 @@ def test_edit(editor: Editor, server: RedisServer) -> None:
     assert [] == list(editor.folder.glob("tidegate-rule-*"))
 
 
+def test_edit_without_a_terminal(editor: Editor) -> None:
+    """No editor of ours is started where nobody could type; the message says what to do."""
+    done = editor.run("edit", "stop", environment={"EDITOR": "", "VISUAL": "", "PATH": str(editor.folder)})
+    assert 2 == done.code, done
+    assert "needs a terminal; without one, tidegate policy put FILE" in done.errors
+
+
 def test_edit_of_a_files_entry(editor: Editor, server: RedisServer) -> None:
     """It is put into Redis, over the file's."""
     done = edit(editor, "path.write_text(text.replace('X-Keep', 'X-Kept'))", "keep")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -76,7 +77,10 @@ class _Draft:
 
     def open(self) -> bytes:
         """Have it edited; the bytes that were left. Raises UnableError."""
-        command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "sensible-editor"
+        command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
+        if not command and not sys.stdin.isatty():
+            raise UnableError("an editor needs a terminal; without one, tidegate policy put FILE, or set $EDITOR")
+        command = command or "sensible-editor"
         try:
             ended = subprocess.run([*shlex.split(command), str(self.path)], check=False).returncode
         except (OSError, ValueError) as error:
