@@ -51,6 +51,23 @@ def test_exceptions_and_samples_count() -> None:
     assert {"header.list-id", "header.from"} == set(needs_of(the_rule(load_text(a_rule(more=more)))).asked)
 
 
+def test_limits_count() -> None:
+    """What they count by, what they count, and by what their maximum is looked up."""
+    text = """version: 1
+lists:
+  plans: {type: map, items: {"5": "10"}}
+rules:
+  - id: r
+    when: always
+    limits:
+      - {name: a, by: login, count: {distinct: header.x-job}, max: 5, per: 1h}
+      - {name: b, by: login, count: messages, max: {map: plans, by: disclosed.count, default: 5}, per: 1h}
+    do: {defer: {code: "451 4.7.1", text: later}}
+...
+"""
+    assert {"header.x-job", "header.to", "header.cc"} == set(needs_of(the_rule(load_text(text))).asked)
+
+
 def test_rules_that_are_off_or_skipped_need_nothing() -> None:
     """Rules in shadow do: they are evaluated."""
     text = """version: 1

@@ -91,6 +91,18 @@ def test_a_busy_store_is_tried_again(tmp_path: Path) -> None:
     assert (3, 0) == (len(kept(tmp_path)), tally.counts["replay_lost"])
 
 
+def test_what_waits_for_a_busy_store_takes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is tried again, the bytes that wait are bounded."""
+    monkeypatch.setattr(recorder, "_BYTES", 1000)
+    tally = MemoryTally()
+    one = Recorder(StubbornQuill(tmp_path, [BusyError(11, "busy")] * 3), tally)
+    for _ in range(3):
+        noted(one, 4, size=300)
+        assert not one.flush()
+    one.finish()
+    assert (3, 9) == (len(kept(tmp_path)), tally.counts["replay_lost"])
+
+
 @pytest.mark.parametrize(
     "failure", [OSError(28, "No space left on device"), UnavailableError("not installed"), ValueError("a bug")]
 )

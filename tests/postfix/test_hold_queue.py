@@ -93,3 +93,9 @@ def test_the_entrance_asks_us_and_relays_for_this_machine(make_postfix: MakePost
     found = entrance_of([read_instance(make_postfix(replace=(("pickup ", DOOR),)))], us)
     assert found is not None
     assert (found.host, found.port) == ("127.0.0.1", 10587)
+
+
+def test_only_the_null_sender_is_empty() -> None:
+    """An address that begins with the same word is an address."""
+    (found,) = listed(QUEUE.splitlines()[-1].replace('"MAILER-DAEMON"', '"MAILER-DAEMON@mx.example.net"'))
+    assert "MAILER-DAEMON@mx.example.net" == found.sender

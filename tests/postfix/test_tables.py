@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.mainconf import MakePostfix
+from tidegate.postfix import tables
 from tidegate.postfix.instance import UnreadableError, read_instance
 from tidegate.postfix.site import site_of
 from tidegate.postfix.tables import pairs_in, pairs_of
@@ -74,3 +75,13 @@ def test_a_site_is_what_its_postfix_says(make_postfix: MakePostfix, tmp_path: Pa
     assert site.owners == (("sales@example.com", "alice"),)
     assert len(site.unread) == 1
     assert "pcre:/nonexistent/domains" in site.unread[0]
+
+
+def test_a_table_that_is_too_large_is_not_read_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing from it would look like what was deleted."""
+    path = tmp_path / "table"
+    path.write_text("a b\n" * 10)
+    assert 10 == len(pairs_of(f"texthash:{path}"))
+    monkeypatch.setattr(tables, "_LARGEST", 39)
+    with pytest.raises(UnreadableError, match="larger than"):
+        pairs_of(f"texthash:{path}")

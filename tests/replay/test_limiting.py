@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,17 @@ def test_what_has_passed_is_forgotten() -> None:
     for number in range(limiting._MOST + 10):
         simulated.charge((a_charge(key=f"u{number}", per=60.0),), "", NOW + number, True)
     assert len(simulated._counters) < 200
+
+
+def test_members_that_have_passed_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does it with the number of recipients that one sender ever wrote to."""
+    monkeypatch.setattr(limiting, "_MOST", 500)
+    simulated = Simulated()
+    for number in range(200):
+        names = tuple(f"m{number}-{one}" for one in range(10))
+        simulated.charge((a_charge(maximum=10**9, cost=10, per=60.0, members=names),), "", NOW + number * 60, True)
+    (held,) = simulated._counters.values()
+    assert len(held.members) < 600
 
 
 def generation(text: str) -> PolicySet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,25 @@ def test_a_restart_has_what_was_in_force(scene: Scene) -> None:
     assert last.whole["damaged"]
 
 
+def test_a_damaged_copy_costs_no_other_list(scene: Scene) -> None:
+    """Not even where it can't be set aside."""
+    scene.put("bob")
+    scene.look()
+    folder = scene.state / "replicas"
+    (folder / "a.login.base").write_bytes(b"damaged")
+    (folder / "a.login.damaged").mkdir()
+    (folder / "b.login.base").mkdir()
+    later = Supervisor()
+    keeper = scene.another(later)
+    keeper.restore()
+    keeper.look()
+    assert later.on("bob")
+    assert ["replicas/a.login.base", "replicas/b.login.base"] == [
+        one.partition(":")[0] for one in later.whole["damaged"]
+    ]
+    assert (folder / "b.login.base").exists()  # nobody knows that it is damaged
+
+
 def test_a_disk_that_is_full_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list is in force all the same, and is written when there is room again."""
 
@@ -235,6 +255,43 @@ def test_it_waits_while_redis_is_down(scene: Scene, monkeypatch: pytest.MonkeyPa
     scene.server.thaw()
     scene.look()
     assert [True, True, False] == [scene.supervisor.on(name) for name in "abc"]
+
+
+@pytest.mark.parametrize("trouble", ["evicted", "another-type"])
+def test_a_list_that_cannot_be_written_keeps_nobody_from_the_others(scene: Scene, trouble: str) -> None:
+    """The others are followed and written, in the order in which rules put there; it is tried again with each poll."""
+    scene.put("bob")
+    scene.store.write("other", [Entry("eve"), Entry("zoe")], time.time())
+    scene.look()
+    key = "{tidegate:prod}:list:other"
+    scene.server.ask("RENAME", key, "aside")
+    if trouble == "another-type":
+        scene.server.ask("SET", key, "x")
+    scene.keeper.put(replace(put("carol"), name="other"))
+    scene.keeper.put(put("mallory"))
+    scene.put("dave")
+    assert ("", True, True) == (scene.look()["trouble"], scene.supervisor.on("mallory"), scene.supervisor.on("dave"))
+    assert "other" in scene.supervisor.whole["unput"]
+    scene.server.ask("RENAME", "aside", key)
+    scene.look()
+    assert "" == scene.supervisor.whole["unput"]
+    assert [True] == [one is not None for one in scene.store.some("other", ["carol"])]
+
+
+def test_what_is_put_while_others_are_written_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clerk's own thread goes on putting meanwhile."""
+    write = ListStore.write
+
+    def putting(store: ListStore, *arguments: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        scene.keeper.put(put("carol"))
+        return write(store, *arguments, **more)
+
+    scene.keeper.put(put("mallory"))
+    monkeypatch.setattr(ListStore, "write", putting)
+    scene.look()
+    scene.look()
+    assert (True, True) == (scene.supervisor.on("mallory"), scene.supervisor.on("carol"))
 
 
 def test_what_nobody_asks_any_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

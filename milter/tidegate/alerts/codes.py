@@ -251,8 +251,8 @@ CODES: dict[str, tuple[str, str]] = {
         "free space in the state directory; without the copy a restart needs Redis",
     ),
     "list-additions-lost": (
-        "entries that rules put on lists were lost",
-        "make Redis reachable; see `suspends` in the decision log for whom it was about",
+        "entries that rules put on lists were lost, or can't be written",
+        "make Redis reachable, or repair the list; see `suspends` in the decision log for whom it was about",
     ),
     "mail-deferred": ("mail is deferred by our own doing", "see `fault` and `unknown` in the decision log"),
     "held-long": (

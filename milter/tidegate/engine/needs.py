@@ -82,6 +82,8 @@ def _fields(rule: Rule) -> Iterator[str]:
         yield rule.sample.by
     for limit in rule.limits:
         yield from (limit.of, *limit.by)
+        if limit.plan is not None:
+            yield limit.plan.by
 
 
 def _of_edits(rule: Rule) -> Iterator[str]:

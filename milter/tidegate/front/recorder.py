@@ -89,7 +89,10 @@ class Recorder:
         with self._writing:
             seen = [self._seen.popleft() for _ in range(len(self._seen))]
             self._bytes = 0
-            return not seen or self._write(seen)
+            done = not seen or self._write(seen)
+            if not done:
+                self._bytes += sum(one.size for one in seen)
+            return done
 
     def finish(self) -> None:
         """The last flush before the process ends; who rewrites the store gets a moment to be done."""

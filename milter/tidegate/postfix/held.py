@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from tidegate.postfix.instance import UnreadableError, run, run_for_bytes
 
 QUEUE_ID = re.compile(r"[A-Za-z0-9]{6,40}")
+_NULL = "MAILER-DAEMON"  # how postqueue prints the null sender
 _NOTIFY = ((1, "NEVER"), (2, "SUCCESS"), (4, "FAILURE"), (8, "DELAY"))  # Postfix's src/global/dsn_mask.h
 
 
@@ -65,7 +66,7 @@ def listed(output: str) -> Iterator[HeldMessage]:
                     str(row["queue_id"]),
                     float(row["arrival_time"]),
                     int(row["message_size"]),
-                    str(row["sender"]).replace("MAILER-DAEMON", ""),
+                    "" if row["sender"] == _NULL else str(row["sender"]),
                     addresses,
                 )
         except (ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ still held. Refuses: a service that does not ask us: nobody would judge the mess
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from tidegate.postfix.probe import address_of
 from tidegate.postfix.relays import for_programs
 
 _PATIENCE = 60.0  # seconds for one reply
+_DOT_ATOM = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+(?:\.[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+)*")
 
 
 class NotAcceptedError(Exception):
@@ -64,7 +66,8 @@ def _lets_programs_in(instance: Instance, service: Service) -> bool:
 def send(entrance: Entrance, envelope: HeldEnvelope, message: bytes) -> str:
     """Hand it over; returns Postfix's reply, which names the new queue id. Raises NotAcceptedError."""
     try:
-        with smtplib.SMTP(entrance.host, entrance.port, timeout=_PATIENCE) as client:
+        client = smtplib.SMTP(entrance.host, entrance.port, timeout=_PATIENCE)
+        try:
             client.ehlo_or_helo_if_needed()
             if client.has_extn("starttls"):
                 context = ssl.create_default_context()
@@ -72,8 +75,20 @@ def send(entrance: Entrance, envelope: HeldEnvelope, message: bytes) -> str:
                 client.starttls(context=context)
                 client.ehlo()
             return _transaction(client, envelope, message)
+        finally:
+            _leave(client)
     except (smtplib.SMTPException, OSError) as error:
         raise NotAcceptedError(str(error)) from error
+    except ValueError as error:  # smtplib, over a line break or bytes that are no UTF-8
+        raise NotAcceptedError("an address of its envelope can't be written in SMTP") from error
+
+
+def _leave(client: smtplib.SMTP) -> None:
+    """Whatever is said to QUIT, a message that was accepted is accepted."""
+    try:
+        client.quit()
+    except (smtplib.SMTPException, OSError):
+        client.close()
 
 
 def _transaction(client: smtplib.SMTP, envelope: HeldEnvelope, message: bytes) -> str:
@@ -82,10 +97,22 @@ def _transaction(client: smtplib.SMTP, envelope: HeldEnvelope, message: bytes) -
     if not all(one.isascii() for one in people):
         options.append("SMTPUTF8")
         client.command_encoding = "utf-8"
-    _expect(client.mail(envelope.sender, options), 2)
+    _expect(client.mail(_path(envelope.sender), options), 2)
     for recipient in envelope.recipients:
-        _expect(client.rcpt(recipient.address, _parameters(client, recipient)), 2)
+        _expect(client.rcpt(_path(recipient.address), _parameters(client, recipient)), 2)
     return _expect(client.data(message), 2)
+
+
+def _path(address: str) -> str:
+    """RFC 5321 section 4.1.2: an address as the queue has it, in angles, and its local part quoted where it has to be.
+
+    smtplib would take `a,b@example.net` for a list, and send to `a`.
+    """
+    local, at, domain = address.rpartition("@")
+    if not at or _DOT_ATOM.fullmatch(local):
+        return f"<{address}>"
+    escaped = local.replace("\\", "\\\\").replace('"', '\\"')
+    return f'<"{escaped}"@{domain}>'
 
 
 def _parameters(client: smtplib.SMTP, recipient: HeldRecipient) -> list[str]:

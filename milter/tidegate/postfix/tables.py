@@ -82,6 +82,9 @@ def _listed(output: str) -> Iterator[tuple[str, str]]:
 def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            return file.read(_LARGEST).decode("utf-8", "surrogateescape")
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror}") from error
+    if len(data) > _LARGEST:
+        raise UnreadableError(f"{path}: it is larger than {_LARGEST} bytes")  # a part of it would look like the whole
+    return data.decode("utf-8", "surrogateescape")

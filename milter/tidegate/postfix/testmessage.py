@@ -57,6 +57,8 @@ def send_test(instance: Instance, service: Service, mail: TestMail) -> Sent:
             return _answer(service, client, mail)
     except (smtplib.SMTPException, OSError) as error:
         return Sent(service.key, "", trouble=str(error))
+    except ValueError:  # smtplib; its own text may hold a piece of the password
+        return Sent(service.key, "", trouble="an address, the login or the password can't be written in SMTP's ASCII")
 
 
 def _plain(where: tuple[str, int], context: ssl.SSLContext) -> smtplib.SMTP:

@@ -31,12 +31,13 @@ class _Counter(NamedTuple):
 class _Counted:
     """What one counter holds: what was charged by the end of its bucket, or for each member the bucket it was last in.
 
-    `passed` is when (milliseconds) all of it has passed.
+    `passed` is when (milliseconds) all of it has passed, `per` the longest window in which it was charged.
     """
 
     buckets: dict[int, int] = field(default_factory=dict)
     members: dict[str, int] = field(default_factory=dict)
     passed: int = 0
+    per: int = 0
 
 
 class Simulated:
@@ -81,6 +82,7 @@ class Simulated:
         ending = window.ending(now)
         held = self._counters.setdefault(_of(charge), _Counted())
         held.passed = max(held.passed, ending + window.per)
+        held.per = max(held.per, window.per)
         if charge.members:
             held.members.update(dict.fromkeys(charge.members, ending))
         else:
@@ -93,6 +95,10 @@ class Simulated:
         """Drop what has passed."""
         self._grown = 0
         self._counters = {key: held for key, held in self._counters.items() if held.passed > now}
+        for held in self._counters.values():
+            oldest = now - held.per
+            held.buckets = {ending: used for ending, used in held.buckets.items() if ending > oldest}
+            held.members = {member: ending for member, ending in held.members.items() if ending > oldest}
 
 
 def _of(charge: Charge) -> _Counter:

@@ -10,6 +10,7 @@ Promises: bounded in bytes, whatever happens; a key that was removed is never us
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -118,9 +119,9 @@ class Quill:
             try:
                 if os.fstat(descriptor).st_size + len(data) > self._limit(name):
                     self._file = ""  # look again next time
-                    raise FullError(27, "the replay store is full")
+                    raise FullError(errno.EFBIG, "the replay store is full")
                 if os.write(descriptor, data) < len(data):
-                    raise OSError(28, "what was written was cut")
+                    raise OSError(errno.ENOSPC, "what was written was cut")
             finally:
                 os.close(descriptor)
 

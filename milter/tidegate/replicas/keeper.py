@@ -28,7 +28,7 @@ from tidegate.model import Conventions
 from tidegate.replicas import snapshot
 from tidegate.replicas.entries import EntryReader
 from tidegate.replicas.mirror import Mirror, Wanted, fits
-from tidegate.store.connection import Breaker, Link, StoreError, StoreSettings, open_store
+from tidegate.store.connection import Breaker, Fault, Link, StoreError, StoreSettings, open_store
 from tidegate.store.lists import MAX_OPERATIONS, Entry, ListStore, Version
 
 POLL = 2.0
@@ -40,6 +40,9 @@ MAX_WAITING = 1000
 _JITTER = 0.1  # part of a poll
 _KEPT = 30 * 86400.0  # seconds for which the copy of a list that nobody asks stays on disk
 _RETRY = 60.0  # seconds after which a copy that could not be written is tried again
+
+_NOBODY = frozenset({Fault.UNREACHABLE, Fault.TIMEOUT, Fault.SETTINGS})
+"""Failures after which nothing more can be asked; any other may be that of one list."""
 
 _log = structlog.get_logger()
 
@@ -100,6 +103,7 @@ class ListKeeper:
         self._lost = 0
         self._damaged: list[str] = []
         self._unwritable = ""
+        self._unput = ""  # why what rules put on a list can't be written there
         self._stir = threading.Event()
 
     # ── from the clerk ───────────────────────────────────────────────────────────────────────────────────────
@@ -222,25 +226,48 @@ class ListKeeper:
                 _log.warning("list kept", list=name, version=str(before), reason=mirror.why)
 
     def _write_puts(self, now: float) -> None:
-        """What rules put on lists, list by list. Raises StoreError; what is not written yet waits on."""
-        while self._puts:
-            first = self._puts[0]
-            batch = [one for one in self._puts if (one.name, one.form) == (first.name, first.form)][:MAX_OPERATIONS]
-            reader = EntryReader(first.form, self._conventions)
-            entries: dict[str, Entry] = {}
-            for one in batch:
-                key, why = reader.key(one.text)
-                until = one.at + one.seconds if one.seconds else None
-                if not why and (until is None or until > now):
-                    by = f"{one.by} ({self._node})" if self._node else one.by
-                    entries[key] = Entry(key, until, by, one.why, one.at)
-            slack = max(one.seconds for one in batch) / 10
-            if entries:
-                self._store.write(
-                    first.name, tuple(entries.values()), now, first.by, first.why, host=self._node, slack=slack
-                )
-            done = set(map(id, batch))
-            self._puts = deque(one for one in self._puts if id(one) not in done)
+        """What rules put on lists, list by list; what is not written yet waits on. Raises StoreError.
+
+        A list that can't be written (evicted, another type under its key) keeps nobody from the others.
+        """
+        waiting = [self._puts.popleft() for _ in range(len(self._puts))]  # `put` adds to the other end meanwhile
+        refused: list[Put] = []
+        why = ""
+        try:
+            while waiting:
+                name, form = waiting[0].name, waiting[0].form
+                mine = [one for one in waiting if (one.name, one.form) == (name, form)]
+                others = [one for one in waiting if (one.name, one.form) != (name, form)]
+                try:
+                    self._write_batch(mine[:MAX_OPERATIONS], now)
+                except StoreError as error:
+                    if error.fault in _NOBODY:
+                        raise
+                    refused, waiting, why = refused + mine, others, f"{name}: {error.why}"
+                else:
+                    waiting = mine[MAX_OPERATIONS:] + others
+        finally:
+            self._puts.extendleft(reversed(refused + waiting))
+        if why and why != self._unput:
+            _log.error("lists: what rules put there can't be written", error=why)
+        self._unput = why
+
+    def _write_batch(self, batch: Sequence[Put], now: float) -> None:
+        """For one list. Raises StoreError."""
+        first = batch[0]
+        reader = EntryReader(first.form, self._conventions)
+        entries: dict[str, Entry] = {}
+        for one in batch:
+            key, why = reader.key(one.text)
+            until = one.at + one.seconds if one.seconds else None
+            if not why and (until is None or until > now):
+                by = f"{one.by} ({self._node})" if self._node else one.by
+                entries[key] = Entry(key, until, by, one.why, one.at)
+        slack = max(one.seconds for one in batch) / 10
+        if entries:
+            self._store.write(
+                first.name, tuple(entries.values()), now, first.by, first.why, host=self._node, slack=slack
+            )
 
     # ── copies ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -302,7 +329,13 @@ class ListKeeper:
         for kept in self._lists.values():
             if not kept.unasked:
                 self._channel.send("list", **_told(kept.mirror))
-        self._channel.send("lists", lost=self._lost, damaged=self._damaged[:5], unwritable=self._unwritable)
+        self._channel.send(
+            "lists",
+            lost=self._lost,
+            damaged=self._damaged[:5],
+            unwritable=self._unwritable,
+            unput=self._unput[:300],
+        )
 
 
 def _told(mirror: Mirror) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 The changes name the base that they belong to: where the two don't fit (a crash between them) the base alone counts,
 which then holds all of them already. How old the changes' file is says when Redis last confirmed the list.
 
-Promises: a damaged record is set aside and told, and the list counts as never read. Raises OSError.
+Promises: a damaged record is set aside and told, and the list counts as never read; it costs no other list. Who writes
+gets an OSError.
 """
 
 from __future__ import annotations
@@ -45,9 +46,19 @@ def read_all(state: str) -> Iterator[Snapshot | str]:
     for path in sorted(folder.glob("*.base")):
         try:
             yield _read(path)
-        except (records.DamagedError, MalformedError, OSError, ValueError) as error:
-            path.replace(path.with_suffix(".damaged"))
-            yield f"{FOLDER}/{path.name}: {error}"
+        except OSError as error:  # the copy itself may be whole
+            yield f"{FOLDER}/{path.name}: {error.strerror or error}"
+        except (records.DamagedError, MalformedError, ValueError) as error:
+            yield f"{FOLDER}/{path.name}: {error}{_set_aside(path)}"
+
+
+def _set_aside(path: Path) -> str:
+    """Out of the way, for a person; "" or why that can't be."""
+    try:
+        path.replace(path.with_suffix(".damaged"))
+    except OSError as error:
+        return f" (and it can't be set aside: {error.strerror})"
+    return ""
 
 
 def _read(path: Path) -> Snapshot:

@@ -250,7 +250,7 @@ class Database:
 
 
 class _Turn:
-    """One process at a time makes the file or takes it away. Raises sqlite3.OperationalError after the time."""
+    """One process at a time makes the file or takes it away. Raises OSError; after the time BlockingIOError."""
 
     def __init__(self, folder: Path, end: float) -> None:
         self._path, self._end = folder / LOCK, end

@@ -262,7 +262,8 @@ class ListStore:
         found = _list(self._link.run(_WRITE, keys, (name, rows, slack, now, LOG, _KEPT, mode, _AUDIT, *audit)))
         if found[:1] == [b"lost"]:
             raise StoreError(
-                f"the list {name} has {found[1]} entries in Redis, and its version says {found[2]}: {_LOST}"
+                f"the list {name} has {found[1]} entries in Redis, and its version says {found[2]}: {_LOST}",
+                Fault.REPLY,
             )
         version = version_from(_text(found[0])) if len(found) == 3 else None
         if version is None:

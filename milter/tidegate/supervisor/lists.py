@@ -220,7 +220,9 @@ class Lists:
         if lost > self._losses[0]:
             self._losses = lost, now
         text = f"{lost} entries that rules put on lists were not written, the last within the last hour"
-        self._conditions.judge("list-additions-lost", text if lost and now - self._losses[1] < _REMIND else "")
+        unput = str(self._state.get("unput", ""))
+        waiting = f"entries that rules put on lists wait, they can't be written: {unput}" if unput else ""
+        self._conditions.judge("list-additions-lost", text if lost and now - self._losses[1] < _REMIND else waiting)
 
     def _unread(self, asked: Iterable[tuple[LiveList, _Held]], now: float) -> Iterable[str]:
         self._since = {one.key: self._since.get(one.key, now) for one, held in asked if held.base < 0}
