@@ -137,7 +137,11 @@ def test_without_redis_the_list_stays(tmp_path: Path, server: RedisServer) -> No
         server.start()  # it saved nothing
         until(lambda: "list-guarded" in daemon.alerts(), "an empty Redis is told")
         assert {"550"} == replies(daemon, "alice")
+        told = CliRunner().invoke(main, ["suspend", "eve", "--reason", "phished", "--config", str(daemon.config)])
+        assert (1, True) == (told.exit_code, "stored, and not in force" in told.output), told.output
+        assert "accept" == reply(daemon, "eve")
         assert daemon.ask(do="confirm-list", list="suspended").get("done")
+        until(lambda: reply(daemon, "eve") == "550", "what was stored is in force")
         until(lambda: reply(daemon, "alice") == "accept", "a person said that it is meant")
         until(lambda: "list-guarded" not in daemon.alerts(), "the alert is gone")
 

@@ -67,7 +67,8 @@ def add(
 ) -> None:
     """Put entries on the list NAME. One that is on it gets the new end and reason.
 
-    Exit codes: 0 done; 1 done, and with --wait not in force in time; 2 nothing was changed.
+    Exit codes: 0 done; 1 done, but the daemon of this host does not take what Redis holds, or with --wait not in force
+    in time; 2 nothing was changed.
     """
     now = time.time()
     end = ending(seconds, until, now)
@@ -229,6 +230,7 @@ def finish(
                 "removed": done.removed,
                 "bad": bad,
                 "asked": target.asked,
+                "guarded": target.guarded,
                 **({"wait": waited.document()} if waited is not None else {}),
             }
         )
@@ -244,7 +246,10 @@ def finish(
             click.echo(
                 safe(f"tidegate: no policy of this host asks {target.name} of Redis: no effect here; {cure}"), err=True
             )
-    sys.exit(1 if bad or (waited is not None and waited.seconds is None) else 0)
+    if target.guarded and not as_json:
+        cure = f"if what Redis holds is all of it, say tidegate list confirm {target.called} on each host"
+        click.echo(safe(f"tidegate: stored, and not in force: {target.guarded}; {cure}"), err=True)
+    sys.exit(1 if bad or target.guarded or (waited is not None and waited.seconds is None) else 0)
 
 
 def operations(added: Sequence[Entry], removed: Sequence[str]) -> list[Operation]:

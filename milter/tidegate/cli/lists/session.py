@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -93,11 +93,15 @@ def _environment(_context: click.Context, _parameter: click.Parameter, value: st
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A live list of the policy: its name there, its name in Redis, its form."""
+    """A live list of the policy: its name there, its name in Redis, its form.
+
+    `guarded`: why the daemon of this host does not take what Redis holds; "": it does.
+    """
 
     policy: str
     name: str
     form: str
+    guarded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +126,22 @@ class Session:
             raise UnableError(f"the list {text} is of type {found.form}, not {form}")
         name = found.name if found is not None else text
         form = found.form if found is not None else form
-        return Target(text, name, EntryReader(form, self.conventions) if form else None, found is not None)
+        reader = EntryReader(form, self.conventions) if form else None
+        return Target(text, name, reader, found is not None, found.guarded if found is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One list: as it was called, its name in Redis, and what may stand on it; None where nobody knows its type.
 
-    `asked`: does a policy of this host ask it of Redis?
+    `asked`: does a policy of this host ask it of Redis? `guarded` as in Known.
     """
 
     called: str
     name: str
     reader: EntryReader | None
     asked: bool = True
+    guarded: str = ""
 
     def keys(self, texts: Sequence[str]) -> list[str]:
         """Entries as they are kept. Raises UnableError that names the first which can't be."""
@@ -172,6 +178,8 @@ def session(config: str, environment: str) -> Iterator[Session]:
     conventions = Conventions(settings.default_realm, settings.recipient_delimiter)
     try:
         daemon, known = _known(settings, site.states, conventions)
+        if settings.environment != site.settings.environment:
+            known = tuple(replace(one, guarded="") for one in known)  # it follows another one's lists
         yield Session(settings, link, ListStore(link), daemon, known, conventions)
     except StoreError as error:
         raise UnableError(error.why) from error
@@ -189,12 +197,18 @@ def _known(
         except UnreachableError:
             continue
         rows = document.get("lists", {}).get("live", ())
-        return Daemon(state), tuple(Known(str(one["list"]), str(one["name"]), str(one["form"])) for one in rows)
+        return Daemon(state), tuple(
+            Known(str(one["list"]), str(one["name"]), str(one["form"]), _guarded(one)) for one in rows
+        )
     try:
         report = load(settings.policies, conventions).report
     except UnableError:
         return None, ()
     return None, tuple(Known(one.list, one.name, one.form) for one in report.live if one.form in FORMS)
+
+
+def _guarded(row: Mapping[str, object]) -> str:
+    return str(row.get("why", "")) if row.get("trouble") == "list-guarded" else ""
 
 
 def ending(seconds: float | None, until: float | None, now: float) -> float | None:

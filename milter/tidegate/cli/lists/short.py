@@ -37,8 +37,8 @@ def suspend(
 ) -> None:
     """Put a login on the list `suspended`, for good or for a while. What that does is the policy's to say.
 
-    Exit codes: 0 done; 1 done, but the daemon of this host does not ask that list, or with --wait it is not in force in
-    time; 2 nothing was changed.
+    Exit codes: 0 done; 1 done, but the daemon of this host does not ask that list or does not take what Redis holds, or
+    with --wait it is not in force in time; 2 nothing was changed.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty")
