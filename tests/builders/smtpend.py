@@ -1,4 +1,4 @@
-"""The other end of an SMTP dialog on a loopback port: says yes to everything, and remembers the commands."""
+"""The other end of an SMTP dialog on a loopback port: says yes to everything, and remembers what was said."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class SmtpEnd:
     def __init__(self, farewell: bytes = b"221 bye") -> None:
         """`farewell`: what it answers to QUIT."""
         self.commands: list[str] = []
+        self.data = b""  # as it came, with the dots
         end = self
 
         class Dialog(socketserver.StreamRequestHandler):
@@ -31,8 +32,8 @@ class SmtpEnd:
                         return _OFFERS
                     case "DATA":
                         self.wfile.write(b"354 go on\r\n")
-                        while self.rfile.readline().strip(b"\r\n") != b".":
-                            pass
+                        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+                            end.data += line
                     case "QUIT":
                         return farewell + b"\r\n"
                 return b"250 ok\r\n"

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tests.builders.redisserver import RedisServer
+from tests.builders.storesettings import StoreWords
 from tidegate.model import EntryKey, EntryKind
 from tidegate.revisions import EMPTY, Manifest, Named, Revision, digest_of
 from tidegate.store.connection import open_store
 from tidegate.store.revisions import Conflict, Head, Moved, Revisions
 
 
-@dataclass(frozen=True, slots=True)
-class At:
-    """The settings of a Redis, as store/connection.py reads them."""
-
-    redis: str
-    environment: str = "prod"
-    redis_user: str = ""
-    redis_password_file: str = ""
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    redis_sentinel_user: str = ""
-    redis_sentinel_password_file: str = ""
-
-
 def revisions_of(server: RedisServer, environment: str = "prod", timeout: float = 5.0) -> Revisions:
     """The revisions in a server."""
-    return Revisions(open_store(At(server.url, environment), timeout))
+    return Revisions(open_store(StoreWords(server.url, environment=environment), timeout))
 
 
 def rule(name: str) -> EntryKey:

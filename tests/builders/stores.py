@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.builders.redisserver import RedisServer
-from tests.builders.stored import At
+from tests.builders.storesettings import StoreWords
 from tidegate.store.connection import open_store
 from tidegate.store.counters import RedisCounters
 from tidegate.store.counting import Counters, Shelf
@@ -20,9 +20,9 @@ from tidegate.store.sqliteshelf import SqliteShelf
 STORES = ("sqlite", "redis")
 
 
-def redis_at(url: str) -> At:
+def redis_at(url: str) -> StoreWords:
     """The settings of a Redis for the environment `test`."""
-    return At(url, "test")
+    return StoreWords(url, environment="test")
 
 
 @dataclass(slots=True)

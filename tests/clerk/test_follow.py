@@ -11,6 +11,7 @@ import pytest
 
 from tests.builders.redisserver import Cluster, RedisServer, Watched, Wire, certificates, until
 from tests.builders.revisions import a_manifest, a_revision, a_text, put
+from tests.builders.storesettings import StoreWords
 from tests.builders.wireproxy import WireProxy, passed
 from tidegate.clerk.follow import MISSED, Followed, Follower
 from tidegate.live import snapshot
@@ -22,21 +23,6 @@ ONE, TWO = {"r": a_text("r", "one")}, {"r": a_text("r", "two")}
 SECRET = "correct-horse"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The settings that a link reads."""
-
-    redis: str
-    redis_user: str = ""
-    redis_password_file: str = ""
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    redis_sentinel_user: str = ""
-    redis_sentinel_password_file: str = ""
-    environment: str = "test"
-
-
 @dataclass
 class Site:
     """A Redis behind a proxy, and a daemon's state directory; `now` is its clock."""
@@ -45,17 +31,17 @@ class Site:
     proxy: WireProxy
     state: Path
     now: float = 1_800_000_000.0
-    wanted: Wanted = field(init=False)
+    wanted: StoreWords = field(init=False)
     follower: Follower = field(init=False)
 
     def __post_init__(self) -> None:
-        self.wanted = Wanted(self.proxy.url)
+        self.wanted = StoreWords(self.proxy.url, environment="test")
         self.restart()
 
     @property
     def editor(self) -> Revisions:
         """Who puts policies, past the proxy."""
-        return Revisions(open_store(Wanted(self.server.url), 5.0))
+        return Revisions(open_store(StoreWords(self.server.url, environment="test"), 5.0))
 
     @property
     def key(self) -> Callable[[str], str]:
@@ -477,11 +463,13 @@ def test_over_tls(tmp_path: Path) -> None:
     """With a CA of our own; one who is not signed by it is not believed."""
     with RedisServer("tls-auth-clients no", tls=True, folder=_made(tmp_path / "r")) as server:
         (tmp_path / "s").mkdir()
-        put(Revisions(open_store(Wanted(server.url), 5.0)), ONE)
-        wanted = Wanted(server.tcp_url, redis_ca_file=str(tmp_path / "r" / "ca.pem"))
+        put(Revisions(open_store(StoreWords(server.url, environment="test"), 5.0)), ONE)
+        wanted = StoreWords(server.tcp_url, redis_ca_file=str(tmp_path / "r" / "ca.pem"), environment="test")
         follower = Follower(Revisions(open_store(wanted, 2.0)), str(tmp_path / "s"))
         assert 1 == follower.poll(1.0).number
-        stranger = Follower(Revisions(open_store(Wanted(server.tcp_url), 2.0)), str(tmp_path / "s"))
+        stranger = Follower(
+            Revisions(open_store(StoreWords(server.tcp_url, environment="test"), 2.0)), str(tmp_path / "s")
+        )
         for now in range(MISSED):
             found = stranger.poll(float(now))
         assert (["redis-down"], 1) == (list(found.alerts), found.number)
@@ -496,13 +484,13 @@ def _made(folder: Path) -> Path:
 def test_behind_sentinels(tmp_path: Path) -> None:
     """The master dies: what was fetched serves on, and what is put at the new one is followed."""
     with Watched() as redis:
-        editor = Revisions(open_store(Wanted(redis.url), 2.0))
+        editor = Revisions(open_store(StoreWords(redis.url, environment="test"), 2.0))
         put(editor, ONE)
         assert redis.replica is not None
         until(
             lambda: redis.replica and redis.replica.ask("HGET", editor.keys.head, "number") == "1", "it is replicated"
         )
-        follower = Follower(Revisions(open_store(Wanted(redis.url), 1.0)), str(tmp_path))
+        follower = Follower(Revisions(open_store(StoreWords(redis.url, environment="test"), 1.0)), str(tmp_path))
         assert 1 == follower.poll(1.0).number
         redis.master.kill()
         until(lambda: follower.poll(2.0).up, "another one is the master")
@@ -514,9 +502,9 @@ def test_behind_sentinels(tmp_path: Path) -> None:
 def test_in_a_cluster(tmp_path: Path) -> None:
     """All keys lie on one node; it is found from any other."""
     with Cluster() as redis:
-        editor = Revisions(open_store(Wanted(redis.url), 2.0))
+        editor = Revisions(open_store(StoreWords(redis.url, environment="test"), 2.0))
         put(editor, ONE)
-        follower = Follower(Revisions(open_store(Wanted(redis.url), 1.0)), str(tmp_path))
+        follower = Follower(Revisions(open_store(StoreWords(redis.url, environment="test"), 1.0)), str(tmp_path))
         assert 1 == follower.poll(1.0).number
         holder = redis.holder(editor.keys.head)
         holder.freeze()

@@ -57,6 +57,13 @@ def test_an_address_that_cannot_be_written_keeps_it_held(address: str, end: Smtp
     assert "" == end.said("DATA")
 
 
+def test_lines_end_as_smtp_has_them(end: SmtpEnd) -> None:
+    """postcat prints bare line feeds, which Postfix may refuse (smtpd_forbid_bare_newline); no line is added."""
+    people = HeldEnvelope("alice@example.com", (HeldRecipient("bob@example.net"),))
+    send(Entrance("x", "127.0.0.1", end.port), people, b"Subject: x\n\n.hello\n\n")
+    assert b"Subject: x\r\n\r\n..hello\r\n\r\n" == end.data
+
+
 def test_what_was_accepted_is_accepted() -> None:
     """Whatever is said to QUIT: taken for refused it would be held still, and sent once more the next time."""
     with SmtpEnd(farewell=b"421 shutting down") as end:

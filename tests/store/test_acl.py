@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.builders.redisserver import RedisSaysNoError, RedisServer, Wire
-from tests.builders.stored import At, document, put, rule
+from tests.builders.stored import document, put, rule
+from tests.builders.storesettings import StoreWords
 from tidegate.limits import Charge
 from tidegate.limits.counter import Grant
 from tidegate.settings import Listen, ListenKind, Settings
@@ -46,9 +47,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-def at(server: RedisServer, role: str, environment: str = "prod") -> At:
+def at(server: RedisServer, role: str, environment: str = "prod") -> StoreWords:
     secret = str(Path(server.ask("CONFIG", "GET", "aclfile")[1]).parent / "secret")
-    return At(server.url, environment, f"tidegate-prod-{role}", secret)
+    return StoreWords(server.url, f"tidegate-prod-{role}", secret, environment=environment)
 
 
 def revisions(server: RedisServer, role: str, environment: str = "prod") -> Revisions:
@@ -60,7 +61,7 @@ def filled(server: RedisServer) -> None:
     """A revision, a counter, a list, a node, and another environment's revision."""
     server.flush()
     for environment in ("prod", "test"):
-        own = Revisions(open_store(At(server.url, environment), 5.0))
+        own = Revisions(open_store(StoreWords(server.url, environment=environment), 5.0))
         assert isinstance(put(own, {rule("stop"): document("stop")}), Moved)
     nodes.say(own.link, "mx9", b"{}", 1.0)
     for name in ("prod", "test"):
@@ -258,7 +259,7 @@ def test_what_it_must_not_do(server: RedisServer, role: str) -> None:
 
 def test_nobody_without_a_password(server: RedisServer) -> None:
     """A wrong one is told as such."""
-    other = At(server.url, "prod", "tidegate-prod-editor")
+    other = StoreWords(server.url, "tidegate-prod-editor")
     with pytest.raises(StoreError) as caught:
         Revisions(open_store(other, 5.0)).head()
     assert Fault.REFUSED is caught.value.fault

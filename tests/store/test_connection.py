@@ -7,31 +7,17 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.builders.redisserver import Cluster, RedisServer, Watched, certificates, until
+from tests.builders.storesettings import StoreWords
 from tidegate.store.connection import Fault, Link, Script, StoreError, open_store
 
 TIMEOUT = 0.5
 TWICE = Script("redis.call('SET', KEYS[1], ARGV[1]) return {redis.call('GET', KEYS[1]), 2}")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The settings that a link reads."""
-
-    redis: str
-    redis_user: str = ""
-    redis_password_file: str = ""
-    redis_ca_file: str = ""
-    redis_cert_file: str = ""
-    redis_key_file: str = ""
-    redis_sentinel_user: str = ""
-    redis_sentinel_password_file: str = ""
-    environment: str = "prod"
 
 
 @pytest.fixture
@@ -41,7 +27,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def link_to(url: str) -> Link:
-    return open_store(Wanted(url), TIMEOUT)
+    return open_store(StoreWords(url), TIMEOUT)
 
 
 def works(link: Link) -> None:
@@ -81,14 +67,14 @@ def test_over_tcp_with_a_password() -> None:
         server.set_acl("user editor on >first ~* +@all")
         secret = server.folder / "secret"
         secret.write_text("first\n")
-        link = open_store(Wanted(server.tcp_url, redis_user="editor", redis_password_file=str(secret)), TIMEOUT)
+        link = open_store(StoreWords(server.tcp_url, redis_user="editor", redis_password_file=str(secret)), TIMEOUT)
         works(link)
         server.set_acl("user editor on >second ~* +@all")
         server.ask("CLIENT", "KILL", "TYPE", "normal", "USER", "editor")
         until(lambda: fault(link).fault is Fault.REFUSED, "the old password is refused")
         secret.write_text("second\n")
         works(link)
-        missing = open_store(Wanted(server.tcp_url, redis_password_file="/nowhere/secret"), TIMEOUT)
+        missing = open_store(StoreWords(server.tcp_url, redis_password_file="/nowhere/secret"), TIMEOUT)
         assert Fault.SETTINGS is fault(missing).fault
         assert "the password file /nowhere/secret can't be read: No such file" in str(fault(missing))
 
@@ -97,7 +83,7 @@ def test_over_tls(tmp_path: Path) -> None:
     """The certificate and the host name are checked."""
     certificates(tmp_path)
     with RedisServer("tls-auth-clients no", tls=True, folder=tmp_path) as server:
-        wanted = Wanted(server.tcp_url, redis_ca_file=str(tmp_path / "ca.pem"))
+        wanted = StoreWords(server.tcp_url, redis_ca_file=str(tmp_path / "ca.pem"))
         works(open_store(wanted, TIMEOUT))
         assert "certificate" in str(fault(open_store(replace(wanted, redis_ca_file=""), TIMEOUT)))
         elsewhere = replace(wanted, redis=wanted.redis.replace("localhost", "127.0.0.1"))
@@ -110,7 +96,7 @@ def test_over_tls_with_our_own_certificate(tmp_path: Path) -> None:
     """Redis asks for one unless it is told not to."""
     certificates(tmp_path)
     with RedisServer(tls=True, folder=tmp_path) as server:
-        wanted = Wanted(server.tcp_url, redis_ca_file=str(tmp_path / "ca.pem"))
+        wanted = StoreWords(server.tcp_url, redis_ca_file=str(tmp_path / "ca.pem"))
         assert Fault.UNREACHABLE is fault(open_store(wanted, TIMEOUT)).fault
         works(open_store(replace(wanted, redis_cert_file=str(tmp_path / "server.pem")), TIMEOUT))
 
@@ -144,7 +130,7 @@ def test_behind_sentinels_with_tls_and_passwords(tmp_path: Path) -> None:
         )
         with RedisServer(*watch, tls=True, folder=folders[1], sentinel=True) as sentinel:
             sentinel.password = "secret2"
-            wanted = Wanted(
+            wanted = StoreWords(
                 f"rediss+sentinel://localhost:{sentinel.port}/policy",
                 redis_user="editor",
                 redis_password_file=str(tmp_path / "server"),
@@ -163,7 +149,7 @@ def test_in_a_cluster() -> None:
     """Keys of any environment are found, also from a node that does not hold them, and when their slot moves."""
     with Cluster() as cluster:
         for environment in ("prod", "test", "dev"):
-            works(open_store(Wanted(cluster.url, environment=environment), TIMEOUT))
+            works(open_store(StoreWords(cluster.url, environment=environment), TIMEOUT))
         link = link_to(cluster.url)
         works(link)
         for step in _moved(cluster, link.keys.key("test"), link.keys.slot):
@@ -308,7 +294,7 @@ def test_bytes_that_are_no_reply(reply: bytes) -> None:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        link = open_store(Wanted(f"redis://127.0.0.1:{port}"), TIMEOUT)
+        link = open_store(StoreWords(f"redis://127.0.0.1:{port}"), TIMEOUT)
         for expected in (1, 2):
             with pytest.raises(StoreError):
                 link.call("GET", "key")
@@ -337,7 +323,7 @@ def test_an_answer_that_trickles(reply: bytes) -> None:
         gone = threading.Event()
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        link = open_store(Wanted(f"redis://127.0.0.1:{listener.getsockname()[1]}"), TIMEOUT, TIMEOUT)
+        link = open_store(StoreWords(f"redis://127.0.0.1:{listener.getsockname()[1]}"), TIMEOUT, TIMEOUT)
         with pytest.raises(StoreError, match="in time") as caught:
             link.call("GET", "key")
         given_up = len(sent)
@@ -377,4 +363,4 @@ def test_settings_that_name_no_redis() -> None:
     """Off, or nonsense: ValueError, before anything is connected."""
     for text in ("", "redis://a:b@c"):
         with pytest.raises(ValueError, match="redis"):
-            open_store(Wanted(text), TIMEOUT)
+            open_store(StoreWords(text), TIMEOUT)

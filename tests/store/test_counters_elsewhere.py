@@ -6,8 +6,8 @@ import pytest
 
 from tests.builders.charges import a_charge
 from tests.builders.redisserver import Cluster, RedisServer, Watched, until
-from tests.builders.stored import At
 from tests.builders.stores import redis_at
+from tests.builders.storesettings import StoreWords
 from tidegate.limits.counter import Wanted
 from tidegate.store.connection import open_store
 from tidegate.store.counters import RedisCounters
@@ -59,7 +59,9 @@ def test_sentinels() -> None:
 def test_environments_do_not_meet() -> None:
     """One Redis for `test` and for `prod`: their counters are apart."""
     with RedisServer() as server:
-        one, other = (RedisCounters(open_store(At(server.url, name), 5.0)) for name in ("test", "prod"))
+        one, other = (
+            RedisCounters(open_store(StoreWords(server.url, environment=name), 5.0)) for name in ("test", "prod")
+        )
         assert [0, 0, 1] == [counted(store, limit="day") for store in (one, other, one)]
 
 

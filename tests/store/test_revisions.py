@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.builders.redisserver import Cluster, RedisServer
-from tests.builders.stored import At, a_revision, by_sha, document, manifest_of, put, revisions_of, rule
+from tests.builders.stored import a_revision, by_sha, document, manifest_of, put, revisions_of, rule
+from tests.builders.storesettings import StoreWords
 from tidegate.revisions import EMPTY, Flaw, Revision
 from tidegate.store import nodes
 from tidegate.store.connection import Fault, StoreError, open_store
@@ -74,7 +75,7 @@ def test_texts_that_are_known_are_not_asked_for(revisions: Revisions, server: Re
 def test_in_a_cluster() -> None:
     """All keys of an environment lie on one node, so the script may touch them."""
     with Cluster() as cluster:
-        revisions = Revisions(open_store(At(cluster.url), 5.0))
+        revisions = Revisions(open_store(StoreWords(cluster.url), 5.0))
         assert isinstance(put(revisions, TEXTS), Moved)
         assert by_sha(TEXTS) == content(revisions).texts
         nodes.say(revisions.link, "mx1", b"{}", 1000.0)
@@ -95,7 +96,7 @@ def test_whoever_was_slower_is_told_who_was_faster(revisions: Revisions) -> None
 
 def _edit(url: str, name: str, wins: int, told: multiprocessing.Queue[int]) -> None:
     """One editor: adds its own rule, again and again, until it has won so often."""
-    revisions = Revisions(open_store(At(url), 5.0))
+    revisions = Revisions(open_store(StoreWords(url), 5.0))
     tries = 0
     for turn in range(wins):
         while True:
@@ -340,5 +341,7 @@ def test_nodes(server: RedisServer, revisions: Revisions) -> None:
 def test_heads_are_told_apart(revisions: Revisions) -> None:
     """Two environments in one Redis know nothing of each other."""
     put(revisions, TEXTS)
-    other = Revisions(open_store(At(str("unix://" + revisions.link.where.partition("unix:")[2]), "test"), 5.0))
+    other = Revisions(
+        open_store(StoreWords(str("unix://" + revisions.link.where.partition("unix:")[2]), environment="test"), 5.0)
+    )
     assert Head() == other.head()

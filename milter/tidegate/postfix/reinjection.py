@@ -100,7 +100,10 @@ def _transaction(client: smtplib.SMTP, envelope: HeldEnvelope, message: bytes) -
     _expect(client.mail(_path(envelope.sender), options), 2)
     for recipient in envelope.recipients:
         _expect(client.rcpt(_path(recipient.address), _parameters(client, recipient)), 2)
-    return _expect(client.data(message), 2)
+    lines = message.replace(b"\r\n", b"\n").replace(
+        b"\n", b"\r\n"
+    )  # RFC 5321 section 2.3.8; smtplib leaves bytes alone
+    return _expect(client.data(lines), 2)
 
 
 def _path(address: str) -> str:

@@ -1,4 +1,4 @@
-"""Where Redis is: the setting `redis` as a value.
+"""Where Redis is: what is asked of the settings, and the setting `redis` as a value.
 
 Promises: one spelling for each kind of Redis, all mistakes named with what to write instead. Refuses: passwords in a
 URL (they would stand in the settings, in a status and in tickets), and options that change time-outs.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 from urllib.parse import unquote
 
 _PORT = 6379
@@ -21,6 +22,29 @@ _WRITE = (
     "write redis://HOST:PORT/DB, rediss://HOST:PORT (TLS), unix:///path/to/socket, "
     "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or redis+cluster://HOST:PORT,HOST:PORT (rediss+… for TLS)"
 )
+
+
+class StoreSettings(Protocol):
+    """What a link needs of the settings."""
+
+    @property
+    def redis(self) -> str: ...
+    @property
+    def redis_user(self) -> str: ...
+    @property
+    def redis_password_file(self) -> str: ...
+    @property
+    def redis_ca_file(self) -> str: ...
+    @property
+    def redis_cert_file(self) -> str: ...
+    @property
+    def redis_key_file(self) -> str: ...
+    @property
+    def redis_sentinel_user(self) -> str: ...
+    @property
+    def redis_sentinel_password_file(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
 
 
 class Shape(str, Enum):

@@ -16,11 +16,11 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from redis import exceptions
 
-from tidegate.store.address import parse
+from tidegate.store.address import StoreSettings, parse
 from tidegate.store.breaker import Breaker
 from tidegate.store.failure import Fault, StoreError, failure
 from tidegate.store.keys import Keys
@@ -35,29 +35,6 @@ _ELSEWHERE = frozenset({Fault.READ_ONLY, Fault.BUSY, Fault.REFUSED})
 """A proper answer after which another server, or a new password, may be the right one."""
 _BROKEN = (exceptions.RedisError, OSError, ValueError, IndexError, TypeError, RecursionError)
 """What redis-py raises, and what its reader of replies raises over bytes that are no reply."""
-
-
-class StoreSettings(Protocol):
-    """What a link needs of the settings."""
-
-    @property
-    def redis(self) -> str: ...
-    @property
-    def redis_user(self) -> str: ...
-    @property
-    def redis_password_file(self) -> str: ...
-    @property
-    def redis_ca_file(self) -> str: ...
-    @property
-    def redis_cert_file(self) -> str: ...
-    @property
-    def redis_key_file(self) -> str: ...
-    @property
-    def redis_sentinel_user(self) -> str: ...
-    @property
-    def redis_sentinel_password_file(self) -> str: ...
-    @property
-    def environment(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tidegate.store.address import StoreSettings
 from tidegate.store.counting import PATIENCE, Shelf
 from tidegate.store.database import FOLDER, NAME, Database
 from tidegate.store.debts import Debts
@@ -18,31 +19,13 @@ from tidegate.store.sqliteshelf import SqliteShelf
 _HUMAN = 5.0  # seconds that a person waits for a store
 
 
-class CountSettings(Protocol):
+class CountSettings(StoreSettings, Protocol):
     """What the counters need of the settings."""
 
     @property
     def state(self) -> str: ...
     @property
     def limits_local_share(self) -> float: ...
-    @property
-    def redis(self) -> str: ...
-    @property
-    def redis_user(self) -> str: ...
-    @property
-    def redis_password_file(self) -> str: ...
-    @property
-    def redis_ca_file(self) -> str: ...
-    @property
-    def redis_cert_file(self) -> str: ...
-    @property
-    def redis_key_file(self) -> str: ...
-    @property
-    def redis_sentinel_user(self) -> str: ...
-    @property
-    def redis_sentinel_password_file(self) -> str: ...
-    @property
-    def environment(self) -> str: ...
 
 
 def open_ledger(settings: CountSettings) -> StoreLedger:
