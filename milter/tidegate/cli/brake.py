@@ -5,7 +5,6 @@ Where no daemon answers, the brake file in the state directory does the same: th
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -15,10 +14,9 @@ import click
 
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.reach import Daemon, NobodyError, daemon_options, find_daemon
+from tidegate.cli.words import Duration
 from tidegate.live.brakefile import LONGEST, NAME
 
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(m|min|h|d)\Z")
-_UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400}
 _BY = {
     "hand": "by hand",
     "file": "by the brake file",
@@ -26,21 +24,6 @@ _BY = {
     "expect": "it hit more than it expects",
     "breaker": "its breaker opened",
 }
-
-
-class _For(click.ParamType):
-    """A duration such as 30m, 1h, 2d; in seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = _DURATION.match(str(value))
-        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-        if not 60 <= seconds <= LONGEST:
-            self.fail(f"{safe(str(value), 40)} is no duration from 1m to 7d, such as 30m, 1h, 2d", param, ctx)
-        return seconds
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -58,7 +41,7 @@ def brake() -> None:
 @brake.command()
 @click.argument("names", metavar="[ID|TAG]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All rules, but those with `brake: keep`.")
-@click.option("--for", "seconds", type=_For(), required=True, help="How long, from 1m to 7d.")
+@click.option("--for", "seconds", type=Duration(int(LONGEST)), required=True, help="How long, from 1m to 7d.")
 @click.option("--reason", default="", help="Why: it stands in the alert and in the log.")
 @click.option("--soft", is_flag=True, help="Refusals become deferrals, the rest stays.")
 @daemon_options

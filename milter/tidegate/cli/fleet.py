@@ -12,13 +12,14 @@ from tidegate.cli.output import emit, safe
 from tidegate.cli.policy.session import Asked, session
 from tidegate.cli.site import CONFIG
 from tidegate.cli.statustext import age
+from tidegate.cli.words import environment_option
 
 _LIVES = 90.0  # seconds; after that a report is gone
 
 
 @click.command()
 @click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file.")
-@click.option("-e", "--environment", default="", help="The environment, not the settings' one.")
+@environment_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def fleet(config: str, environment: str, as_json: bool) -> None:
     """One line for each daemon that follows the policy in Redis: what it has, and what is wrong with it.

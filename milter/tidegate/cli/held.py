@@ -94,9 +94,9 @@ def list_(config: str, log: str, directory: str, as_json: bool, rule: str, max_a
 
     Exit codes: 0 nothing is held (or nothing that old); 1 something is; 2 the queue can't be read.
     """
+    limit = _seconds(max_age) if max_age else 0.0
     rows = _rows(directory, log, config, rule)
     now = time.time()
-    limit = _seconds(max_age) if max_age else 0.0
     old = [one for one in rows if now - one.message.arrived >= limit]
     if max_age:
         _tell_daemon(config, old, limit, now)

@@ -22,28 +22,14 @@ from tidegate.cli.forget import spellings
 from tidegate.cli.output import UnableError, emit, person, safe
 from tidegate.cli.site import CONFIG, find_site
 from tidegate.cli.statustext import age, moment, several
+from tidegate.cli.words import Duration
 from tidegate.limits.counter import Deed, Grant, Standing, Wanted
 from tidegate.store.counting import Shelf, UncountedError
 from tidegate.store.opening import open_shelf
 
 LONGEST = 90 * 86400
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(m|min|h|d)\Z")
-_UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400}
 _AMOUNT = re.compile(r"\+?([1-9][0-9]{0,9})\Z")
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _For(click.ParamType):
-    """A duration such as 30m, 1h, 2d; in seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = _DURATION.match(str(value))
-        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-        if not 60 <= seconds <= LONGEST:
-            self.fail(f"{safe(str(value), 40)} is no duration from 1m to 90d, such as 30m, 1h, 2d", param, ctx)
-        return seconds
 
 
 class _Amount(click.ParamType):
@@ -119,7 +105,7 @@ def show(key: str, rule: str, limit: str, config: str, as_json: bool) -> None:
 @click.option(
     "--rule", type=_Text(), default="", metavar="ID", shell_complete=rule_ids, help="Only limits of this rule."
 )
-@click.option("--count", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option("-n", "--count", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
 @_common
 def top(rule: str, count: int, config: str, as_json: bool) -> None:
     """The counters that are nearest to their limit.
@@ -166,7 +152,7 @@ def reset(key: str, rule: str, limit: str, reason: str, config: str, as_json: bo
 @limits.command()
 @click.argument("key", type=_Text())
 @click.argument("amount", type=_Amount())
-@click.option("--for", "seconds", type=_For(), required=True, help="How long, from 1m to 90d.")
+@click.option("--for", "seconds", type=Duration(LONGEST), required=True, help="How long, from 1m to 90d.")
 @_narrowed
 @click.option("--reason", type=_Text(), required=True, help="Why: it is put on record.")
 @_common

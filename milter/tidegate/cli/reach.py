@@ -32,7 +32,7 @@ class NobodyError(UnableError):
     """No daemon answers. `site` is what the settings say (None: a state directory was named); `states` were asked."""
 
     def __init__(self, reasons: tuple[str, ...], site: Site | None, states: tuple[str, ...], denied: bool) -> None:
-        cure = "; ask as root, or as the account that it runs as" if denied else ""
+        cure = "; ask as root, or as the account that it runs as" if denied else "; tidegate doctor looks why"
         super().__init__(f"no daemon answers: {'; '.join(reasons)}{cure}")
         self.site = site
         self.states = states

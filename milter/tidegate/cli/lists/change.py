@@ -11,7 +11,6 @@ import click
 
 from tidegate.cli.lists.session import (
     Done,
-    Duration,
     Moment,
     Session,
     Target,
@@ -23,14 +22,18 @@ from tidegate.cli.lists.session import (
 from tidegate.cli.lists.waiting import wait
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.policy.session import author, one_line
+from tidegate.cli.words import Duration
 from tidegate.model import ListKind
 from tidegate.policy.listfiles import Lines, read_lines
 from tidegate.replicas.entries import FORMS
 from tidegate.store.lists import Entry, Operation, Removal
 
 _LARGEST = 512 << 20  # bytes of a file that is imported
+_LONGEST = 3660 * 86400  # seconds that an entry may last
 
-for_option = click.option("--for", "seconds", type=Duration(), help="How long, such as 30m, 2h, 7d.")
+for_option = click.option(
+    "--for", "seconds", type=Duration(_LONGEST, shortest=1), help="How long, such as 30m, 2h, 7d."
+)
 until_option = click.option("--until", type=Moment(), help="Its last day or minute, such as 2027-06-30 (UTC).")
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why: it is kept with the entry.")
 wait_option = click.option("--wait", "waits", is_flag=True, help="Until all workers of all hosts have it.")

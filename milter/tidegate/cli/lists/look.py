@@ -21,7 +21,15 @@ _AT_ONCE = 500
 @click.command()
 @click.argument("name")
 @click.argument("entries", metavar="[ENTRY]…", nargs=-1)
-@click.option("--limit", type=click.IntRange(1, 5_000_000), default=1000, show_default=True, help="Entries, newest.")
+@click.option(
+    "-n",
+    "--count",
+    "limit",
+    type=click.IntRange(1, 5_000_000),
+    default=1000,
+    show_default=True,
+    help="The newest so many.",
+)
 @list_options
 def show(name: str, entries: tuple[str, ...], limit: int, config: str, environment: str, as_json: bool) -> None:
     """What stands on the list NAME in Redis: until when, by whom, why; or these entries alone.

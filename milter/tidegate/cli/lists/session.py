@@ -6,7 +6,6 @@ which the daemons check again. Promises: Redis's failures are one line and exit 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,38 +20,20 @@ from tidegate.cli.output import UnableError, safe
 from tidegate.cli.policy.session import author, host, one_line
 from tidegate.cli.reach import Daemon
 from tidegate.cli.site import CONFIG, find_site
+from tidegate.cli.words import environment_option
 from tidegate.control import UnreachableError
 from tidegate.control import ask as ask_daemon
 from tidegate.model import Conventions
 from tidegate.policy.names import ID
 from tidegate.replicas.entries import FORMS, EntryReader
 from tidegate.settings import Settings
-from tidegate.settings.keys import KEYS, UnusableError
 from tidegate.store.connection import Link, StoreError, open_store
 from tidegate.store.lists import MAX_OPERATIONS, ListStore, Operation, Version
 
 TIMEOUT = 5.0
 """Seconds that a person waits for each answer of Redis."""
 Command = TypeVar("Command", bound=Callable[..., Any])
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|min|h|d)\Z")
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_LONGEST = 3660 * 86400
 _SHOWN = 80
-
-
-class Duration(click.ParamType):
-    """A duration such as 30m, 2h, 7d; in seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = _DURATION.match(str(value))
-        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-        if not 1 <= seconds <= _LONGEST:
-            self.fail(f"{safe(str(value), 40)} is no duration, such as 30m, 2h, 7d", param, ctx)
-        return float(seconds)
 
 
 class Moment(click.ParamType):
@@ -75,20 +56,11 @@ def list_options(command: Command) -> Command:
     """The options that all of them take."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
-        click.option(
-            "-e", "--environment", default="", callback=_environment, help="The environment, not the settings' one."
-        ),
+        environment_option,
         click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file."),
     ):
         command = option(command)
     return command
-
-
-def _environment(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    try:
-        return str(KEYS["environment"].read(value)) if value else ""
-    except UnusableError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ import click
 
 from tidegate.cli.confined import load
 from tidegate.cli.lists.change import operations, parsed, wait_option
-from tidegate.cli.lists.session import Duration, Target, list_options, session, write
+from tidegate.cli.lists.session import Target, list_options, session, write
 from tidegate.cli.lists.waiting import wait
 from tidegate.cli.output import UnableError, emit, safe
 from tidegate.cli.site import find_site
+from tidegate.cli.words import Duration
 from tidegate.model import Conventions, ListItem
 from tidegate.policy.listfiles import Lines
 from tidegate.replicas.entries import FORMS, EntryReader
@@ -84,7 +85,9 @@ class Outcome:
     help="Percent that may be gone at once.",
 )
 @click.option("--force", is_flag=True, help="Whatever is gone is meant.")
-@click.option("--timeout", type=Duration(), default="5m", show_default=True, help="That the command may take.")
+@click.option(
+    "--timeout", type=Duration(shortest=1), default="5m", show_default=True, help="That the command may take."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @wait_option
 @list_options

@@ -28,13 +28,13 @@ from tidegate.cli.policy.session import (
     asking,
     must_be_confirmed,
     must_not_be_behind,
-    named_environment,
     session,
     standing,
 )
 from tidegate.cli.policy.signing import must_have_key
 from tidegate.cli.policy.waiting import finish
 from tidegate.cli.replay import ago
+from tidegate.cli.words import named_environment
 from tidegate.settings.keys import UnusableError, duration
 from tidegate.store.revisions import Conflict
 

@@ -16,7 +16,6 @@ from tidegate.cli.policy.committing import Edition, Why, commit, lost, nothing_t
 from tidegate.cli.policy.preview import NO_PREVIEW, Preview, keep, previewing
 from tidegate.cli.policy.session import (
     Asked,
-    Duration,
     Session,
     Standing,
     asking,
@@ -27,6 +26,7 @@ from tidegate.cli.policy.session import (
 )
 from tidegate.cli.policy.signing import KeyFile, keyed, must_have_key, wants_key
 from tidegate.cli.policy.waiting import finish
+from tidegate.cli.words import Duration
 from tidegate.revisions import Manifest
 from tidegate.store.revisions import Conflict
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,12 @@ import click
 from tidegate.cli.output import UnableError, safe
 from tidegate.cli.policy.signing import must_be_trusted
 from tidegate.cli.site import CONFIG, find_site
+from tidegate.cli.words import environment_option
 from tidegate.live import snapshot
 from tidegate.live.snapshot import Snapshot
 from tidegate.model import Conventions, EntryKey, EntryKind
 from tidegate.revisions import Manifest
 from tidegate.settings import Settings
-from tidegate.settings.keys import KEYS, UnusableError
 from tidegate.store.connection import StoreError, open_store
 from tidegate.store.contents import Content, Refused, fetch
 from tidegate.store.revisions import Head, Revisions
@@ -34,8 +33,6 @@ from tidegate.store.revisions import Head, Revisions
 TIMEOUT = 5.0
 """Seconds that a person waits for each answer of Redis."""
 Command = TypeVar("Command", bound=Callable[..., Any])
-_DURATION = re.compile(r"([1-9][0-9]{0,5})(m|min|h|d)\Z")
-_UNITS = {"m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +56,11 @@ def asking(command: Command) -> Command:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
         click.option("--policies", type=click.Path(), default="", help="The policy directory, not the settings' one."),
-        click.option(
-            "-e",
-            "--environment",
-            default="",
-            callback=named_environment,
-            help="The environment, not the settings'.",
-        ),
+        environment_option,
         click.option("--config", type=click.Path(), default=CONFIG, show_default=True, help="The settings file."),
     ):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
-
-
-def named_environment(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """The name of an environment, for an option that may be left out."""
-    try:
-        return str(KEYS["environment"].read(value)) if value else ""
-    except UnusableError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-class Duration(click.ParamType):
-    """A duration such as 30m, 2h, 1d; in seconds."""
-
-    name = "DURATION"
-
-    def __init__(self, longest: int = 30 * 86400) -> None:
-        self._longest = longest
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        found = _DURATION.match(str(value))
-        seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-        if not 60 <= seconds <= self._longest:
-            days = self._longest // 86400
-            self.fail(f"{safe(str(value), 40)} is no duration from 1m to {days}d, such as 30m, 2h, 1d", param, ctx)
-        return seconds
 
 
 @dataclass(frozen=True, slots=True)
