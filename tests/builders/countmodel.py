@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from tidegate.limits.charge import Charge, Usage
 from tidegate.limits.counter import Counter, Grant
 
-REPEAT, REPEATS = 600_000, 10
+REPEAT, REPEATS = 600_000, 3
 
 
 @dataclass(slots=True)

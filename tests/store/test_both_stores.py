@@ -88,6 +88,15 @@ GRANTS = st.lists(
 )
 
 
+def test_what_one_message_id_is_worth(bench: Bench) -> None:
+    """A sender who hands in the same again and again pays for each fourth of them, and the limit stops him."""
+    bench.clear()
+    bench.at = START
+    limit = Charge("a", "n", "bob", 2, 600.0, 1)
+    passed = [not bench.counters.charge((limit,), "m1", True)[0].usage.exceeded for _ in range(20)]
+    assert [True] * 8 + [False] * 12 == passed
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEPS, max_size=25), GRANTS)
 def test_the_store_says_what_the_model_says(bench: Bench, steps: list[Step], grants: list[Grant]) -> None:

@@ -23,8 +23,10 @@ PARTS = 60
 """Granules of one window."""
 REPEAT = 600_000
 """Milliseconds for which a message that was charged is known again."""
-REPEATS = 10
-"""How many times it may come again unpaid: a client that lost a reply tries a few times, a bomber thousands."""
+REPEATS = 3
+"""How many times it may come again unpaid. A client that lost a reply tries once or twice in that time (Postfix after
+five minutes, minimal_backoff_time). More is no use to it, and a gift to who sends other content under one Message-ID:
+identity.py sees no body that no rule reads, and no header but those that a client writes once."""
 
 
 class Bucket(NamedTuple):
