@@ -163,9 +163,12 @@ def test_a_store_that_is_down(desk: Desk) -> None:
 
 
 def test_settings_that_say_nothing(tmp_path: Path) -> None:
-    """Nobody knows where limits are counted."""
-    done = CliRunner().invoke(main, ["limits", "top", "--config", str(tmp_path / "none.yaml")])
+    """Nobody knows where limits are counted, and it is told why."""
+    config = tmp_path / "tidegate.yaml"
+    config.write_text(f"state: {tmp_path}\n")
+    done = CliRunner().invoke(main, ["limits", "top", "--config", str(config)])
     assert (2, True) == (done.exit_code, "nobody knows where limits are counted" in done.output)
+    assert "`listen` is missing" in done.output
 
 
 def test_a_person_is_forgotten(desk: Desk) -> None:

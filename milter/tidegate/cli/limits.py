@@ -207,9 +207,11 @@ def document(standing: Standing) -> dict[str, Any]:
 @contextmanager
 def _opened(config: str) -> Iterator[tuple[Shelf, str]]:
     """The store of these settings, and the default realm. Raises UnableError."""
-    settings = find_site(config).settings
+    site = find_site(config)
+    settings = site.settings
     if settings is None:
-        raise UnableError(f"{config}: the settings can't be used, so nobody knows where limits are counted")
+        why = "; ".join(one.message for one in site.problems)
+        raise UnableError(f"{config}: the settings can't be used, so nobody knows where limits are counted: {why}")
     shelf = None
     try:
         shelf = open_shelf(settings)

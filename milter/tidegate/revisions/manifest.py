@@ -97,10 +97,11 @@ def read_manifest(data: bytes, *, strict: bool = True) -> Manifest | Flaw:
         return named
     if isinstance(stones, Flaw):
         return stones
-    keys = [*(one.key for one in named), *stones]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        return Flaw(f"{twice} stands twice in it")
+    keys: set[EntryKey] = set()
+    for key in (*(one.key for one in named), *stones):
+        if key in keys:
+            return Flaw(f"{key} stands twice in it")
+        keys.add(key)
     manifest = EMPTY.edited(named, stones)
     if strict and manifest.canonical() != data:
         return Flaw("it is not as `tidegate policy` writes it")
