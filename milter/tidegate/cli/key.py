@@ -6,6 +6,7 @@ a passphrase comes from a file. Refuses: trusting anybody: whoever is root on a 
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -58,6 +59,9 @@ def new(name: str, path: str, environment: tuple[str, ...], passphrase_file: str
     Exit codes: 0 done; 2 it could not be done.
     """
     public = f"{path}.pub"
+    there = next(filter(os.path.lexists, (path, public)), "")
+    if there:
+        raise UnableError(f"{there} is there already, and no key is ever written over: name a new --file")
     try:
         made = create(path, passphrase_of(passphrase_file)).public(name, environment)
         with open(public, "x", encoding="ascii") as file:

@@ -70,7 +70,7 @@ def _wait(opened: Session, target: Target, version: Version, bar: Bar) -> Waited
         if here is not False and all(others.values()) and (here or others):
             return Waited(round(time.monotonic() - began, 2), "", tuple(sorted(others)))
         hosts = [*others.values(), *([] if here is None else [here])]
-        bar.show(sum(hosts), len(hosts), f"{sum(hosts)} of {len(hosts)} hosts")
+        bar.show(sum(hosts), len(hosts), f"{sum(hosts)} of {len(hosts)} hosts" if hosts else "no host asks it so far")
         time.sleep(_LOOK)
     if here is None and not others:
         if opened.daemon is None:
