@@ -13,7 +13,7 @@ Redis 6.0 to 8 and Valkey: TIME before a write is allowed since scripts are repl
 One text instead of many values halves what redis-py costs: 10 limits are 50 numbers.
 """
 
-COUNT = """
+ARGUMENTS = """
 local at = 1
 local function take() at = at + 1; return ARGV[at - 1] end
 
@@ -24,6 +24,12 @@ if now == '' then
 else
   now = tonumber(now)
 end
+"""
+"""How a script that counts begins: `take()` is the next of ARGV, the first is `now` in ms ("": the server's clock)."""
+
+COUNT = (
+    ARGUMENTS
+    + """
 local commit, named, memory, repeats = take() == '1', take() == '1', tonumber(take()), tonumber(take())
 
 -- What is no count of ours (people and other programs can write anything here) must neither stop the counting nor
@@ -273,3 +279,4 @@ if commit and named then
 end
 return table.concat(reply, ' ')
 """
+)

@@ -10,21 +10,15 @@ from collections.abc import Sequence
 
 from tidegate.store.connection import Argument, Link, Script, StoreError
 from tidegate.store.counting import UncountedError
+from tidegate.store.countscript import ARGUMENTS
 from tidegate.store.debts import Due
 
 # KEYS: limit:COUNTER, seen:COUNTER, …
 # ARGV: now in ms ("": the server's), then for each counter one text of per, maximum, 1 to fill up instead of adding,
 #       number of buckets and of members; for each bucket its end and what it holds; for each member its end and it
-_GIVE = Script("""
-local at = 1
-local function take() at = at + 1; return ARGV[at - 1] end
-local now = take()
-if now == '' then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-else
-  now = tonumber(now)
-end
+_GIVE = Script(
+    ARGUMENTS
+    + """
 local function usable(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', key) end
@@ -77,7 +71,8 @@ for i = 1, #KEYS, 2 do
   end
 end
 return 1
-""")
+"""
+)
 
 
 def give(link: Link, dues: Sequence[Due], now: float | None = None, *, fill: bool = False) -> None:
