@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.cli.gates import Answer, Difference
 from tidegate.cli.output import UnableError
+from tidegate.cli.progress import Bar
 from tidegate.cli.reach import Daemon
 from tidegate.cli.releasing import Deed
 from tidegate.cli.statustext import moment, several
@@ -97,7 +98,15 @@ def wait_for(daemon: Daemon, digest: str, loads: int) -> str:
 
     Raises UnableError where it does not come into force.
     """
-    end = 0.0
+    bar = Bar("waiting until it is in force")
+    try:
+        return _until_in_force(daemon, digest, loads, bar)
+    finally:
+        bar.clear()
+
+
+def _until_in_force(daemon: Daemon, digest: str, loads: int, bar: Bar) -> str:
+    began, end = time.monotonic(), 0.0
     while True:
         status = daemon.status(brief=True)
         now = time.monotonic()
@@ -108,6 +117,7 @@ def wait_for(daemon: Daemon, digest: str, loads: int) -> str:
             raise UnableError("it is not in force: tidegate status says why")
         if now > end:
             raise UnableError("it is not in force yet; tidegate status shows how far it is")
+        bar.show(round(now - began), round(end - began), "on trial" if _on_trial(status) else "loading")
         time.sleep(_LOOK)
 
 
