@@ -33,6 +33,7 @@ from tidegate.policy import elsewhere
 from tidegate.policy.findings import Findings, kind_of
 from tidegate.policy.names import ID, Names
 from tidegate.policy.nodes import Mapping, Node, Scalar, Sequence, Tag
+from tidegate.policy.staleness import read_age
 from tidegate.policy.suggest import did_you_mean, shown
 from tidegate.policy.when import ConditionBuilder
 
@@ -60,9 +61,6 @@ SHARE = "limit.share"
 MAX_LIMITS = 20
 MAX_FIELDS = 5
 MAX_NUMBER = 10**15
-LONGEST = 366 * 86400.0
-_PER = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)\Z")
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _FRACTION = re.compile(r"(?:0\.[0-9]{1,2}|1\.0)\Z")
 _WARN = re.compile(r"([1-9][0-9]?|100)%?\Z")
 _SEVERAL = frozenset({"subject", SHARE})  # a header may stand several times; a limit's share is no sender's
@@ -246,15 +244,8 @@ def _maximum(
 
 
 def _per(node: Node, findings: Findings) -> float:
-    text = findings.text(node, "`per`")
-    if text is None:
-        return 0.0
-    found = _PER.match(text)
-    seconds = int(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not found or seconds > LONGEST:
-        why = "more than a year" if found else "no duration"
-        findings.add("bad-value", f"`per`: {shown(text)} is {why}", node, cure="write 10m, 1h or 1d, a year at most")
-    return seconds
+    age = read_age(node, "`per`", False, findings, "10m, 1h or 1d")
+    return age.seconds if age is not None else 0.0
 
 
 def _warn(node: Node, findings: Findings) -> int:

@@ -47,8 +47,8 @@ def build_max_stale(node: Node, findings: Findings) -> MaxStale | None:
     return read_age(keys["after"], "`after`", then == "defer", findings) if "after" in keys else None
 
 
-def read_age(node: Node, what: str, defers: bool, findings: Findings) -> MaxStale | None:
-    """`12h` or `7d`; None after its problem was named."""
+def read_age(node: Node, what: str, defers: bool, findings: Findings, examples: str = "12h or 7d") -> MaxStale | None:
+    """`12h` or `7d`; None after its problem was named, with `examples` of what to write."""
     text = findings.text(node, what)
     if text is None:
         return None
@@ -56,7 +56,7 @@ def read_age(node: Node, what: str, defers: bool, findings: Findings) -> MaxStal
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0.0
     if not found or seconds > _LONGEST:
         message = f"{what}: {shown(text)} is {'more than a year' if found else 'no duration'}"
-        findings.add("bad-value", message, node, cure="write 12h or 7d, a year at most")
+        findings.add("bad-value", message, node, cure=f"write {examples}, a year at most")
         return None
     return MaxStale(seconds, defers, text)
 
