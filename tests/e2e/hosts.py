@@ -125,8 +125,13 @@ def a_postfix(endpoint: str, sink: Sink) -> Iterator[Postfix]:
         yield postfix
 
 
-def loss_of_one(stack: ExitStack, endpoint: str, first: Daemon, second: Daemon) -> Report:
-    """Drain one, then kill the other while nobody is in a session, and count what clients hear."""
+def loss_of_one(
+    stack: ExitStack, endpoint: str, first: Daemon, second: Daemon, knows_both: Callable[[], bool] = lambda: True
+) -> Report:
+    """Drain one, then kill the other while nobody is in a session, and count what clients hear.
+
+    `knows_both`: has whoever stands in front seen that the first one is back?
+    """
     sink = stack.enter_context(Sink())
     postfix = stack.enter_context(a_postfix(endpoint, sink))
     report: Report = {}
@@ -139,6 +144,7 @@ def loss_of_one(stack: ExitStack, endpoint: str, first: Daemon, second: Daemon) 
     first.start(wait=False)
     address = str(first.settings["listen"]).split(":")[1]
     until(lambda: _serves(first, address), "it is back")
+    until(knows_both, "it is known to be back")
     second.kill()
     with Load(postfix.port) as load:
         load.go_on(60)
@@ -156,12 +162,22 @@ def balancer(stack: ExitStack) -> Report:
     one, two = (stack.enter_context(a_daemon(address)) for address in ("127.0.0.11", "127.0.0.12"))
     text = SNIPPET.read_text().replace("192.0.2.11", "127.0.0.11").replace("192.0.2.12", "127.0.0.12")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    text = text.replace("global\n", f"global\n    stats socket {folder}/stats\n")
     (folder / "haproxy.cfg").write_text(text)
     process = subprocess.Popen(["haproxy", "-f", str(folder / "haproxy.cfg"), "-db"], stderr=subprocess.DEVNULL)
     stack.callback(process.wait)
     stack.callback(process.kill)
     until(lambda: listens("127.0.0.1", 8890), "HAProxy answers")
-    return loss_of_one(stack, "inet:127.0.0.1:8890", one, two)
+    return loss_of_one(stack, "inet:127.0.0.1:8890", one, two, lambda: _up(folder / "stats") == 2)
+
+
+def _up(stats: Path) -> int:
+    """How many servers HAProxy takes for healthy (its management guide, `show stat`)."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(stats))
+        link.sendall(b"show stat\n")
+        rows = link.makefile().read().splitlines()
+    return sum(",UP," in row for row in rows if row.startswith(("tidegate,one,", "tidegate,two,")))
 
 
 def name(stack: ExitStack) -> Report:
