@@ -189,3 +189,27 @@ def test_postfwds_limits() -> None:
 def test_seconds_are_written_as_people_do(seconds: float, text: str) -> None:
     """The largest unit without a remainder."""
     assert span(seconds) == text
+
+
+UNCOUNTABLE = {
+    "in-no-time": 'user = "10 / 0h";',
+    "nothing": 'user = "0 / 1h";',
+    "no-number": 'user = { bucket = { burst = nan; rate = "1/s"; } }',
+    "no-end": 'user = { bucket = { burst = inf; rate = "1/s"; } }',
+    "bucket-in-no-time": 'user = { bucket = { burst = 5; rate = "1/0s"; } }',
+    "too-much": f'user = "{"9" * 400} / 1h";',
+}
+
+
+@pytest.mark.parametrize("name", UNCOUNTABLE)
+def test_a_rate_that_counts_nothing_is_named(name: str) -> None:
+    """With its line, as all that is not translated; never a fault of ours."""
+    found = rspamd(f"rates {{\n {UNCOUNTABLE[name]}\n}}")
+    assert ((), [2]) == (found.rules, [one.line for one in found.untranslated])
+
+
+@pytest.mark.parametrize("number", ["\u00b22", "-1", "1e3", "9" * 30])
+def test_what_is_no_number_of_seconds_is_named(number: str) -> None:
+    """Also what only looks like digits."""
+    found = policyd(f"limits: [[{number}, 60]]\n")
+    assert ((), 1) == (found.rules, len(found.untranslated))

@@ -6,6 +6,7 @@ asked for each of them), also those of messages that are refused later; here onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -133,7 +134,12 @@ def _windows(node: Node | None, wrong: list[Untranslated]) -> list[Window]:
     found: list[Window] = []
     for item in node.items if isinstance(node, Sequence) else ():
         numbers = _words(item)
-        if len(numbers) == 2 and all(one.isdigit() for one in numbers) and int(numbers[0]) and int(numbers[1]):
+        if (
+            len(numbers) == 2
+            and all(re.fullmatch("[0-9]{1,15}", one) for one in numbers)
+            and int(numbers[0])
+            and int(numbers[1])
+        ):
             found.append((int(numbers[0]), int(numbers[1])))
         else:
             wrong.append(Untranslated(_line(item), ", ".join(numbers), "a limit is [number, seconds], both above zero"))

@@ -16,6 +16,7 @@ from tidegate.importing.spans import span
 from tidegate.importing.ucl import Section, Text, Ucl, UclError, parse
 from tidegate.importing.words import Imported, NewException, NewList, NewRule, Untranslated, Value
 
+_MOST = 1e15  # what a limit can count, policy/limits.py
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:/\s*([0-9]+(?:\.[0-9]+)?)?(\s*)([a-z]*))?\s*", re.IGNORECASE)
 _FIELDS = {
@@ -152,8 +153,8 @@ def _bucket(value: Ucl) -> _Bucket:
     amount, seconds, odd = _rate(value.text("rate"))
     symbol = value.text("skip_soft_reject").lower() in ("true", "yes", "on", "1")
     messages = value.text("skip_recipients").lower() in ("true", "yes", "on", "1")
-    if amount <= 0 or burst < 1:
-        raise UclError("burst and rate have to be above zero")
+    if not 1 <= burst <= _MOST:
+        raise UclError(f"burst = {value.text('burst')} is not from 1 to {_MOST:g}")
     return _Bucket(burst, amount / seconds, messages, value.text("message"), symbol, value.line, odd)
 
 
@@ -167,7 +168,10 @@ def _rate(text: str) -> tuple[float, float, str]:
     odd = ""
     if found[4] and (found[3] or found[4] not in _UNITS):
         odd = f"rspamd finds no unit in {text!r} (a blank, a capital, a longer word) and counts in seconds or minutes"
-    return float(found[1]), seconds, odd
+    amount = float(found[1])
+    if not (0 < amount <= _MOST and 0 < seconds <= _MOST):
+        raise UclError(f"the rate {text[:40]!r} is nothing, or more than can be counted")
+    return amount, seconds, odd
 
 
 def _unit(word: str) -> float | None:
