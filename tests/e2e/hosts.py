@@ -146,6 +146,8 @@ def loss_of_one(
     until(lambda: _serves(first, address), "it is back")
     until(knows_both, "it is known to be back")
     second.kill()
+    gone = str(second.settings["listen"]).split(":")[1]
+    until(lambda: not listens(gone, PORT), "the second one is gone")  # a session with one that dies is deferred
     with Load(postfix.port) as load:
         load.go_on(60)
         report["after_kill"] = list(load.errors)
