@@ -82,6 +82,16 @@ def test_nothing_left_is_exit_0(site: Path) -> None:
     assert "postsuper -d -" in done.output
 
 
+def test_what_can_not_be_looked_at_now_is_exit_1(site: Path) -> None:
+    """A Redis that does not answer may hold something of the person."""
+    for path in (site / "p" / "a.yaml", site / "state" / "accepted", site / "d.log", site / "d.log.1.gz"):
+        path.unlink()
+    with (site / "t.yaml").open("a") as settings:
+        settings.write(f"redis: unix://{site}/nobody.sock\n")
+    code, told = forget(site)
+    assert (1, [True]) == (code, [one["later"] for one in told["left"] if "Redis" in one["store"] and one["later"]])
+
+
 def test_the_commands_that_are_shown_are_a_shells(site: Path) -> None:
     """Whatever the login holds, nothing of it is run."""
     odd = "x'; touch /tmp/forget-was-run; '"

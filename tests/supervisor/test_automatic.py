@@ -49,7 +49,10 @@ class Scene:
         )
         generations: Any = SimpleNamespace(picture=self.picture, columns=columns, arriving=None)
         restrainer: Any = SimpleNamespace(ease=self.ease, release=self.release, of=lambda *kinds: self.holds.of(*kinds))
-        conditions: Any = SimpleNamespace(raise_=lambda code, _text: self.deeds.append(code))
+        self.troubles: dict[str, str] = {}
+        conditions: Any = SimpleNamespace(
+            raise_=lambda code, _text: self.deeds.append(code), judge=self.troubles.__setitem__
+        )
         booted: Any = SimpleNamespace(settings=whole, crowds=self.crowds)
         ladder: Any = self.ladder
         self.restrainer = restrainer
@@ -98,6 +101,22 @@ class Scene:
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The settings as they come."""
     return Scene(tmp_path, monkeypatch)
+
+
+def test_a_record_that_can_be_written_again_is_no_trouble_any_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk that has space again."""
+
+    def full(_state: str, _usual: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("tidegate.supervisor.automatic.write_usual", full)
+        scene.arrives(1, "new")
+    assert "No space left" in scene.troubles["usual-unwritable"]
+    scene.arrives(2, "new")
+    assert "" == scene.troubles["usual-unwritable"]
 
 
 def test_a_new_rule_is_eased_then_taken_back(scene: Scene) -> None:

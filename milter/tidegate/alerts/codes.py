@@ -188,6 +188,10 @@ CODES: dict[str, tuple[str, str]] = {
         "a policy revision was not confirmed in time and has reverted",
         "put it again, or keep what serves: tidegate policy confirm",
     ),
+    "usual-unwritable": (
+        "what is usual of each rule can't be recorded: after a restart the brake would learn it anew",
+        "free space in the state directory, or make it writable",
+    ),
     "record-unwritable": ("a record can't be written", "free space in the state directory, or make it writable"),
     "accepted-unwritable": (
         "the record of accepted entries can't be put into place: a broken edit would bring an older text back",

@@ -50,6 +50,7 @@ class Left:
     found: int | None
     why: str
     command: str = ""
+    later: bool = False  # it can be looked at, but not now
 
 
 @click.command()
@@ -86,7 +87,7 @@ def forget(login: str, config: str, state: str, dry_run: bool, as_json: bool) ->
         emit({"login": login, "dry_run": dry_run, **both})
     else:
         click.echo("\n".join(map(safe, _text(purged, left, dry_run))))
-    sys.exit(1 if any(one.found for one in left) else 0)
+    sys.exit(1 if any(one.found or one.later for one in left) else 0)
 
 
 def spellings(login: str, realm: str) -> tuple[str, ...]:
@@ -145,7 +146,8 @@ def _in_redis(settings: Settings, names: Sequence[str], dry_run: bool) -> Purged
     try:
         return Purged(store, shelf.forget(names, dry_run))
     except UncountedError as error:
-        return Left(store, None, f"it can't be looked at now: {error.why}", "tidegate forget, once it is back")
+        why = f"it can't be looked at now: {error.why}"
+        return Left(store, None, why, "tidegate forget, once it is back", later=True)
     finally:
         shelf.close()
 

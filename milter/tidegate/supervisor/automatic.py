@@ -337,10 +337,12 @@ class Automatic:
         self._save()
 
     def _save(self) -> None:
+        trouble = ""
         try:
             write_usual(self.settings.state, self.usual)
         except OSError as error:
-            self.conditions.raise_("record-unwritable", f"what is usual can't be recorded: {error.strerror}")
+            trouble = f"what is usual can't be recorded: {error.strerror}"
+        self.conditions.judge("usual-unwritable", trouble)
 
     def document(self) -> dict[str, Any]:
         """For the status."""
