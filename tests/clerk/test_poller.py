@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders.redisserver import RedisServer, until
 from tests.builders.revisions import a_text, put
-from tests.clerk.test_follow import Wanted
+from tests.builders.storesettings import StoreWords
 from tidegate.clerk.follow import MISSED, Follower
 from tidegate.clerk.poller import Poller
 from tidegate.revisions import Node, read_node
@@ -31,20 +31,20 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def poller(server: RedisServer, tmp_path: Path) -> Poller:
-    link = open_store(Wanted(server.url), 0.5)
+    link = open_store(StoreWords(server.url, environment="test"), 0.5)
     return Poller(Follower(Revisions(link), str(tmp_path)), link, 0.1, lambda: 0.5)
 
 
 def reports(server: RedisServer) -> list[Node]:
     """What the fleet has heard."""
-    found = [read_node(one.report) for one in heard(open_store(Wanted(server.url), 5.0))]
+    found = [read_node(one.report) for one in heard(open_store(StoreWords(server.url, environment="test"), 5.0))]
     assert all(isinstance(one, Node) for one in found)
     return [one for one in found if isinstance(one, Node)]
 
 
 def test_it_says_what_we_run(server: RedisServer, poller: Poller) -> None:
     """With the time and the head that it saw; again after ten seconds, and at once where something changed."""
-    editor = Revisions(open_store(Wanted(server.url), 5.0))
+    editor = Revisions(open_store(StoreWords(server.url, environment="test"), 5.0))
     put(editor, {"r": a_text("r")})
     poller.tell(NODE)
     poller.step(1000.0)
@@ -71,7 +71,7 @@ def _full(server: RedisServer) -> Callable[[], object]:
 
 
 def _wrong_type(server: RedisServer) -> Callable[[], object]:
-    keys = open_store(Wanted(server.url), 5.0).keys
+    keys = open_store(StoreWords(server.url, environment="test"), 5.0).keys
     server.ask("DEL", keys.nodes)
     server.ask("SET", keys.nodes, "x")
     return lambda: server.ask("DEL", keys.nodes)
@@ -80,7 +80,7 @@ def _wrong_type(server: RedisServer) -> Callable[[], object]:
 @pytest.mark.parametrize("trouble", [_replica, _full, _wrong_type], ids=["READONLY", "OOM", "a wrong type"])
 def test_a_redis_that_takes_no_writes(server: RedisServer, poller: Poller, trouble: Callable[..., object]) -> None:
     """The policy is followed all the same; one alert says that the fleet does not hear of us, and it clears."""
-    put(Revisions(open_store(Wanted(server.url), 5.0)), {"r": a_text("r")})
+    put(Revisions(open_store(StoreWords(server.url, environment="test"), 5.0)), {"r": a_text("r")})
     poller.tell(NODE)
     end = trouble(server)
     for now in range(1000, 1000 + 2 * MISSED):

@@ -18,8 +18,9 @@ import pytest
 from tests.builders.daemon import ACCEPT_ALL, ENVIRONMENT, ROOT, Daemon, until
 from tests.builders.redisserver import RedisServer
 from tests.builders.revisions import put
+from tests.builders.storesettings import StoreWords
 from tests.builders.wireproxy import WireProxy
-from tests.clerk.test_follow import TROUBLES, Site, Wanted
+from tests.clerk.test_follow import TROUBLES, Site
 from tidegate.revisions import Node, read_node
 from tidegate.store.connection import open_store
 from tidegate.store.nodes import heard
@@ -52,7 +53,7 @@ def a_daemon(folder: Path, server: RedisServer, **settings: object) -> Daemon:
 
 
 def editor(server: RedisServer) -> Revisions:
-    return Revisions(open_store(Wanted(server.url), 5.0))
+    return Revisions(open_store(StoreWords(server.url, environment="test"), 5.0))
 
 
 def said(daemon: Daemon) -> str:
@@ -73,7 +74,11 @@ def in_force(daemon: Daemon, number: int) -> dict[str, Any]:
 
 
 def reports(server: RedisServer) -> dict[str, Node]:
-    found = [read_node(one.report) for one in heard(open_store(Wanted(server.url), 5.0)) if one.report]
+    found = [
+        read_node(one.report)
+        for one in heard(open_store(StoreWords(server.url, environment="test"), 5.0))
+        if one.report
+    ]
     return {one.name: one for one in found if isinstance(one, Node)}
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.builders.redisserver import RedisServer
 from tests.builders.revisions import ENVIRONMENT, a_manifest, a_revision, a_text
 from tests.builders.signers import a_key, put_signed, trusted
-from tests.clerk.test_follow import Wanted
+from tests.builders.storesettings import StoreWords
 from tests.loader.test_revision_above import Unconfined
 from tidegate import live
 from tidegate.clerk.follow import Follower
@@ -55,7 +55,7 @@ class Site:
         return str(self.folder / "s")
 
     def editor(self, environment: str = ENVIRONMENT) -> Revisions:
-        return Revisions(open_store(Wanted(self.server.url, environment=environment), 5.0))
+        return Revisions(open_store(StoreWords(self.server.url, environment=environment), 5.0))
 
     def follow(self, times: int = 2) -> set[str]:
         """The clerk begins anew, and polls; which alerts stand."""

@@ -12,7 +12,7 @@ import pytest
 from tests.builders.editor import Editor
 from tests.builders.redisserver import RedisServer
 from tests.builders.revisions import a_snapshot, a_text, fetched
-from tests.clerk.test_follow import Wanted
+from tests.builders.storesettings import StoreWords
 from tidegate.clerk.follow import Follower
 from tidegate.live import snapshot
 from tidegate.store.connection import open_store
@@ -45,7 +45,7 @@ def test_it_is_put_back_for_all(editor: Editor) -> None:
     other.mkdir()
     fetched(str(other), a_snapshot(2, TWO))
     for state in (str(editor.folder / "state"), str(other)):
-        follower = Follower(Revisions(open_store(Wanted(editor.server.url), 5.0)), state)
+        follower = Follower(Revisions(open_store(StoreWords(editor.server.url, environment="test"), 5.0)), state)
         assert {} == dict(follower.poll(1_900_000_000.0).alerts)
         kept = snapshot.newest(state, "test").snapshot
         assert kept is not None

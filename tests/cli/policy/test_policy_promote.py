@@ -16,7 +16,7 @@ import pytest
 from tests.builders.editor import FILES, RULES, Editor, Ended
 from tests.builders.redisserver import RedisServer
 from tests.builders.signers import a_key, trusted
-from tests.clerk.test_follow import Wanted
+from tests.builders.storesettings import StoreWords
 from tidegate.cli.policy import promote as promoting
 from tidegate.revisions import Node, Revision, read_revision
 from tidegate.store.connection import open_store
@@ -67,7 +67,7 @@ class Way:
             name, at=now, loaded=number, revision=number, manifest=head.manifest, since=now - HOUR, clean=now - HOUR
         )
         node = replace(node, **{"workers": 2, "current": 2, **changes})
-        say(open_store(Wanted(self.server.url), 5.0), name, node.canonical(), now)
+        say(open_store(StoreWords(self.server.url, environment="test"), 5.0), name, node.canonical(), now)
 
     def promote(self, *options: str) -> Ended:
         words = ("--from", "test", "--to", "prod", "--mail", str(self.mail), *options)
