@@ -60,6 +60,19 @@ def send(daemon: Daemon, logins: Sequence[str], threads: int = 4) -> Counter[str
     return Counter(reply[:3] if reply[:1].isdigit() else reply for reply in replies)
 
 
+def the_few(daemon: Daemon) -> Counter[str]:
+    """One sender after the other, until as many were refused as a new rule may refuse.
+
+    Of several at once each may find that it is one too many: then fewer are refused, and none would be proof of more.
+    """
+    replies: Counter[str] = Counter()
+    for login in logins():
+        replies += send(daemon, [login], threads=1)
+        if replies["550"] == FEW:
+            break
+    return replies
+
+
 def logins(count: int = SENDERS, first: int = 0) -> list[str]:
     """Different logins; `user1…` are a few of them."""
     return [f"user{number}" for number in range(first, first + count)]
@@ -99,12 +112,12 @@ def test_a_rule_that_matches_everything(tmp_path: Path) -> None:
         daemon.start()
         send(daemon, logins())
         ready(daemon, policy(TAG, STOP))
-        total: Counter[str] = Counter()
+        total = the_few(daemon)
         for _ in range(40):
             total += send(daemon, logins())
             if "generation-quarantined" in daemon.alerts():
                 break
-        assert 1 <= total["550"] <= FEW + 4 * WORKERS
+        assert FEW <= total["550"] <= FEW + 4 * WORKERS
         assert total["451"] > 0
         until(lambda: "proven-serves" in daemon.alerts() and everywhere(daemon), "the proven one serves")
         assert {"accept": SENDERS} == send(daemon, logins())
@@ -128,10 +141,10 @@ def test_beside_a_canary(tmp_path: Path) -> None:
         assert {"accept": SENDERS} == send(daemon, logins())
         daemon.policy(policy(TAG, STOP))
         until(lambda: daemon.status()["canary"]["runs"], "it is on trial")
-        total: Counter[str] = Counter()
+        total = the_few(daemon)
         while daemon.status()["canary"]["runs"]:
             total += send(daemon, logins())
-        assert 1 <= total["550"] <= FEW + 4 * WORKERS
+        assert FEW <= total["550"] <= FEW + 4 * WORKERS
         assert (total["451"] > 0, total["accept"] > 0) == (True, True)
         until(lambda: everywhere(daemon), "the other one is for all")
         assert {"accept": SENDERS} == send(daemon, logins())
@@ -144,8 +157,8 @@ def test_nothing_is_proven(tmp_path: Path) -> None:
         daemon.start()
         send(daemon, logins())
         ready(daemon, policy(STOP))
-        total = send(daemon, logins())
-        assert 1 <= total["550"] <= FEW + 4 * WORKERS
+        total = the_few(daemon) + send(daemon, logins())
+        assert FEW <= total["550"] <= FEW + 4 * WORKERS
         until(lambda: "tripped" == states(daemon)["rule stop"], "the rule is tripped")
         until(lambda: {"entry-tripped", "no-way-back"} <= daemon.alerts(), "both are told")
         assert {"451": SENDERS} == send(daemon, logins())
