@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from tests.builders.stored import a_revision, document, manifest_of, put, revisi
 from tidegate.revisions import Revision
 from tidegate.store.contents import Content, fetch
 from tidegate.store.revisions import Revisions
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
 
 
 @pytest.fixture
